@@ -1,0 +1,1 @@
+"""WHO: people, organizations, memberships, plans and what each may see."""

@@ -1,0 +1,1 @@
+"""WHO HEARS: tenant-owned destinations, rules and deliveries live here."""

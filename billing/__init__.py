@@ -1,0 +1,1 @@
+"""WHO PAYS: subscriptions and payment events live here. Nobody imports this app."""

@@ -1,0 +1,1 @@
+"""What every app may lean on: clocks, errors, outbound HTTP, limits, on-commit news. Imports nothing of ours."""

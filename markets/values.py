@@ -1,0 +1,114 @@
+"""The values that cross the market floor: plain, frozen, without Django."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+BOOK_LEVELS = 20
+"""Levels a side that a stored book holds."""
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class TaintFlag(IntFlag):
+    """Why a window is not to be trusted; stored on the round."""
+
+    NONE = 0
+    GAP = 1
+    STALE = 2
+    FILLED = 4
+    OUT_OF_ORDER = 8
+    CLOCK_SKEW = 16
+    REPAIRED = 32
+    SUSPECT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ohlcv:
+    """One candle as a venue spoke it. `open_time` is epoch seconds UTC; prices in quote currency, volume in base."""
+
+    symbol: str
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    closed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BookTop:
+    """The best `BOOK_LEVELS` levels of a book: bids and asks are (price, size), best first; `at` is epoch seconds."""
+
+    symbol: str
+    at: float
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One public trade; `buy` is the aggressor's side; `at` is epoch seconds, size in base units."""
+
+    symbol: str
+    at: float
+    price: float
+    size: float
+    buy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTick:
+    """A price inside the forming candle, for the page only; it never enters a feature."""
+
+    symbol: str
+    at: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The venue is alive although it had nothing to say."""
+
+    at: float
+
+
+VenueEvent = Ohlcv | BookTop | Trade | PriceTick | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The last S snapshots of each instrument's book; NaN where a level or a snapshot is absent."""
+
+    times: FloatArray  # (I, S) epoch seconds, NaN where absent
+    mid: FloatArray  # (I, S)
+    prices: FloatArray  # (I, S, 2, 20): side 0 bid, 1 ask; level 0 best
+    sizes: NDArray[np.float32]  # (I, S, 2, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeFlow:
+    """Per-second buckets of the public trades of the last S seconds."""
+
+    times: IntArray  # (S,) epoch seconds
+    buy: FloatArray  # (I, S) bought volume
+    sell: FloatArray  # (I, S) sold volume
+    count: IntArray  # (I, S)
+    largest: FloatArray  # (I, S) largest single trade
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one decision may know: the windows of all instruments of a shard on one time axis."""
+
+    instrument_ids: IntArray  # (I,)
+    open_times: IntArray  # (T,) epoch seconds of the due minutes; the last closes at the decision instant
+    ohlcv: FloatArray  # (I, T, 5), NaN where a candle is missing: gaps are masked, never filled
+    observed_at: FloatArray  # (I, T) epoch seconds of receipt, NaN where missing
+    taint: IntArray  # (I,) TaintFlag bits
+    books: Books | None = None
+    flow: TradeFlow | None = None

@@ -1,0 +1,1 @@
+"""WHAT WE SAY: rounds, consensus, risk, signals, outcomes and the live page."""

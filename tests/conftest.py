@@ -1,0 +1,22 @@
+"""Fixtures of the whole suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def data_folder() -> Path:
+    """Where recorded market data lies: `CANDOR_DATA`, by default beside the checkout."""
+    return Path(os.environ.get("CANDOR_DATA", Path(__file__).parents[1] / "../shared/data")).resolve()
+
+
+@pytest.fixture(scope="session")
+def candor_data() -> Path:
+    """The folder of recorded data; a test that needs it is skipped where it is absent, but never under CI."""
+    folder = data_folder()
+    if not folder.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"recorded data not found at {folder}: set CANDOR_DATA")
+        pytest.skip(f"recorded data not found at {folder}: set CANDOR_DATA")
+    return folder
