@@ -1,0 +1,1 @@
+"""Settings: `base` for all, `dev` for one machine, `test` for the suite, `prod` for servers."""

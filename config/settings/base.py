@@ -1,0 +1,240 @@
+"""What every installation shares. Each value that an operator may change is read from the environment by name."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+VAR_DIR = Path(env.text("CANDOR_VAR", str(BASE_DIR / "var")))
+
+SECRET_KEY = env.text("SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "unfold",  # stands before the admin, whose templates it replaces
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "channels",
+    "csp",
+    "django_celery_beat",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "config",
+    "accounts",
+    "markets",
+    "models_ml",
+    "signals",
+    "trading",
+    "alerts",
+    "billing",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "config.middleware.RequestContextMiddleware",
+    "accounts.middleware.TenantMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "config.context.site",
+            ],
+        },
+    }
+]
+
+# Two roles: the owner migrates, the application owns nothing and so cannot undo row-level security.
+_APP_URL = "postgresql://candor_app@localhost/candor"
+_OWNER_URL = "postgresql://candor_owner@localhost/candor"
+DB_AS_OWNER = env.flag("CANDOR_DB_AS_OWNER")
+DATABASES = {
+    "default": env.database("DATABASE_OWNER_URL", _OWNER_URL) if DB_AS_OWNER else env.database("DATABASE_URL", _APP_URL)
+}
+DATABASES["default"] |= {
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **DATABASES["default"]["OPTIONS"],  # type: ignore[dict-item]  # env.database returns plain objects
+        "pool": {"min_size": 1, "max_size": env.whole("DATABASE_POOL", 24, low=1), "timeout": 5},
+        "application_name": "candor",
+        "connect_timeout": 5,
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.text("REDIS_URL")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache"
+        if REDIS_URL
+        else "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": REDIS_URL or "candor",
+        **({"OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1}} if REDIS_URL else {}),
+    }
+}
+
+# ---- people
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_LOGOUT_ON_GET = False
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Candor <candor@localhost>")
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_HOST = env.text("EMAIL_HOST", "127.0.0.1")
+EMAIL_PORT = env.whole("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_TIMEOUT = 10
+DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
+
+# ---- pages
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [("dist", BASE_DIR / "static" / "dist"), ("img", BASE_DIR / "static" / "img")]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "{nonce}"],
+        "style-src": ["'self'", "{nonce}"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "manifest-src": ["'self'"],
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # what is seen is decided in the fetch
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "config.api.problem",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Candor API",
+    "DESCRIPTION": "Rounds, signals, outcomes and the candles they rest on.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# ---- tasks
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_RESULT_BACKEND = "cache+memory://" if not REDIS_URL else REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"visibility_timeout": 3600, "socket_timeout": 10, "socket_connect_timeout": 1, "health_check_interval": 30}
+    if REDIS_URL
+    else {"polling_interval": 0.01}  # kombu's memory queue is polled; its default of 1 s is a late round
+)
+CELERY_BEAT_SCHEDULER = "config.beat.Scheduler"
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# ---- the market and the record
+MARKET = env.text("MARKET", "auto")
+HORIZON_S = 60
+LATE_AFTER_S = env.number("LATE_AFTER_S", 3.0, low=0.1, high=60)
+QUALITY_HOUR_FLOOR = env.number("QUALITY_HOUR_FLOOR", 0.95, low=0, high=1)
+QUALITY_DAY_FLOOR = env.number("QUALITY_DAY_FLOOR", 0.99, low=0, high=1)
+STALE_AFTER_S = env.number("STALE_AFTER_S", 90, low=5)
+VOTER_DEADLINE_S = env.number("VOTER_DEADLINE_S", 1.5, low=0.05, high=30)
+PAYOUT = env.number("PAYOUT", 0.85, low=0.01, high=10)
+CONSERVATIVE = env.flag("CONSERVATIVE", False)
+RISK_CEILING = env.number("RISK_CEILING", 0.7, low=0, high=1)
+TIER_1_MARGIN = env.number("TIER_1_MARGIN", 0.03, low=0, high=1)
+TIER_2_MARGIN = env.number("TIER_2_MARGIN", 0.01, low=0, high=1)
+FEE_BPS = env.number("FEE_BPS", 1.0, low=0, high=1000)
+BOOK_EVERY_S = env.number("BOOK_EVERY_S", 5, low=1, high=60)
+BOOK_RETENTION = timedelta(days=env.whole("BOOK_RETENTION_DAYS", 30, low=1))
+TRAIN_PROFILE = env.text("TRAIN_PROFILE", "quick")
+ARTIFACTS_DIR = VAR_DIR / "artifacts"
+GEMINI_API_KEY = env.text("GEMINI_API_KEY")
+XAI_API_KEY = env.text("XAI_API_KEY")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+TERMS_VERSION = "2026-11"
+
+LOG_JSON = env.flag("LOG_JSON", True)
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
+LOGGING_CONFIG = "config.logs.configure"
+LOGGING = {"json": LOG_JSON, "level": LOG_LEVEL}

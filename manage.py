@@ -1,0 +1,23 @@
+#!/usr/bin/env python
+"""The door to every command. Without DATABASE_URL it uses the embedded PostgreSQL under `var/`."""
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.management import execute_from_command_line
+
+from config.embedded import use_embedded
+
+
+def main() -> None:
+    """Run one command; `migrate` alone runs as the role that owns the tables."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
+    if len(sys.argv) > 1 and sys.argv[1] in {"migrate", "makemigrations"}:
+        os.environ["CANDOR_DB_AS_OWNER"] = "1"
+    use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
