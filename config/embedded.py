@@ -4,6 +4,7 @@ The cluster has three roles: PostgreSQL's own superuser, used here and nowhere e
 tables and migrates; `candor_app`, which the application runs as and which owns nothing.
 """
 
+import atexit
 import os
 import secrets
 import tempfile
@@ -86,6 +87,7 @@ def stop_database(database: EmbeddedDatabase) -> None:
         living = [pid for pid in server.global_process_id_list.get_and_add(os.getpid()) if psutil.pid_exists(pid)]
     if set(living) <= {os.getpid()}:
         server.stop()
+    atexit.unregister(server._cleanup)
 
 
 def use_embedded(var: Path) -> EmbeddedDatabase | None:

@@ -28,6 +28,7 @@ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext(name));
   EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', name, parent,
     to_char(first, 'YYYY-MM-DD') || ' 00:00+00', to_char(first + interval '1 month', 'YYYY-MM-DD') || ' 00:00+00');
+  EXECUTE format('REVOKE ALL ON %I FROM {APP_ROLE}', name);  -- rows are reached through the parent and its rights only
 END $$;
 CREATE FUNCTION candor_drop_month(parent text, month date) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp AS $$

@@ -1,0 +1,15 @@
+"""Django's entry for settings checks and the commands that start processes."""
+
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    """Registers system checks and commands of `config`."""
+
+    name = "config"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from config import checks
+
+        checks.register_all()

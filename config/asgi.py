@@ -1,0 +1,23 @@
+"""The web process: Django for pages and API, Channels for the live page."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import SessionMiddlewareStack
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
+http = get_asgi_application()
+
+from signals.consumers import BoardConsumer  # noqa: E402  # models exist only after Django is set up
+
+application = ProtocolTypeRouter(
+    {
+        "http": http,
+        "websocket": AllowedHostsOriginValidator(
+            SessionMiddlewareStack(URLRouter([path("ws/board/", BoardConsumer.as_asgi())]))
+        ),
+    }
+)

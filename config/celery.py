@@ -1,0 +1,38 @@
+"""Celery: queues and what beat starts. The schedule is copied into the database once, where an operator edits it."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.schedules import crontab
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
+
+app = Celery("candor")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.task_routes = {
+    "signals.tasks.decide_minute": {"queue": "score"},
+    "signals.tasks.sweep": {"queue": "score"},
+    "signals.tasks.resolve_outcomes": {"queue": "score"},
+    "models_ml.tasks.*": {"queue": "train"},
+}
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "ingest every closed minute": {"task": "markets.tasks.ingest_closed", "schedule": crontab(), "expires": 50},
+    "decide what is due": {"task": "signals.tasks.sweep", "schedule": 15.0, "expires": 14},
+    "resolve outcomes": {"task": "signals.tasks.resolve_outcomes", "schedule": 10.0, "expires": 10},
+    "measure data quality": {"task": "markets.tasks.measure_quality", "schedule": crontab(), "expires": 50},
+    "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
+    "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
+    "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},
+    "retrain": {"task": "models_ml.tasks.retrain", "schedule": crontab(minute="30", hour="2"), "expires": 3600},
+}
+app.conf.beat_schedule = SCHEDULE
+
+
+@setup_logging.connect
+def _keep_our_logging(**kwargs: Any) -> None:
+    """Celery would otherwise replace the handlers that config.logs made."""

@@ -1,0 +1,29 @@
+"""Settings that cannot work stop the start, each with a stable id and a hint."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+
+def register_all() -> None:
+    """Register every check of this module."""
+    register(secrets, Tags.security)
+    register(market, Tags.compatibility)
+
+
+def secrets(**kwargs: Any) -> list[CheckMessage]:
+    """A server without a key of its own would sign sessions that anybody can forge."""
+    if len(settings.SECRET_KEY) < 32:
+        return [Error("SECRET_KEY is missing or too short.", hint="Set SECRET_KEY to 50 random characters.", id="candor.E001")]
+    return []
+
+
+def market(**kwargs: Any) -> list[CheckMessage]:
+    """MARKET names where candles come from."""
+    from markets.venues import VENUES
+
+    if settings.MARKET in {"auto", *VENUES}:
+        return []
+    hint = f"Use auto or one of: {', '.join(sorted(VENUES))}."
+    return [Error(f"MARKET={settings.MARKET!r} is not a venue.", hint=hint, id="candor.E002")]
