@@ -1,0 +1,9 @@
+"""What other apps may listen to. Receivers connect in `config/events.py` and run inside the write's transaction."""
+
+from django.dispatch import Signal
+
+plan_changed = Signal()
+"""Sent with `organization_id: int`, `before: str`, `after: str` (plan keys)."""
+
+membership_changed = Signal()
+"""Sent with `organization_id: int`, `user_id: int` when someone joins, leaves or changes role."""

@@ -1,0 +1,215 @@
+"""People, organizations (the tenants), who belongs to which, and what was accepted and done.
+
+Every row with an `organization` is fenced twice: django-scopes refuses a query outside a scope, and PostgreSQL's
+row-level security returns nothing without the transaction's settings (`accounts.scoping`).
+"""
+
+import secrets
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from accounts.scoping import tenant_manager
+from lib.clock import wall_now
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; addresses are kept in lower case so that one mailbox is one account."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A saved user without an organization; `accounts.founding.found_organization` gives one."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """An operator: may enter the admin, whose requests run as audited operator work."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user of an address, whatever its case."""
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """One person, known by an email address. What they may see comes from their memberships."""
+
+    email = models.EmailField(_("email"), unique=True)
+    name = models.CharField(_("name"), max_length=120, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("operator"), default=False)
+    date_joined = models.DateTimeField(_("joined"), default=wall_now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="accounts_user_email_lower"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Role(models.TextChoices):
+    """What a member may do, most first."""
+
+    OWNER = "owner", _("Owner")
+    ADMIN = "admin", _("Admin")
+    MEMBER = "member", _("Member")
+    READONLY = "readonly", _("Read-only")
+
+
+MANAGING_ROLES = frozenset({Role.OWNER, Role.ADMIN})
+WRITING_ROLES = MANAGING_ROLES | {Role.MEMBER}
+
+
+def new_slug() -> str:
+    """An organization's public id: 60 random bits, so that ids cannot be counted or guessed."""
+    return secrets.token_hex(8)[:15]
+
+
+def default_plan() -> str:
+    """The plan of a new organization."""
+    return str(settings.DEFAULT_PLAN)
+
+
+class Organization(models.Model):
+    """The tenant. Its plan decides what its members see (`accounts.plans`)."""
+
+    slug = models.SlugField(_("public id"), unique=True, default=new_slug, editable=False)
+    name = models.CharField(_("name"), max_length=120)
+    plan = models.CharField(_("plan"), max_length=20, default=default_plan)
+    created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+
+    objects: ClassVar[models.Manager["Organization"]] = tenant_manager("pk")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A user's place in an organization."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+    created_at = models.DateTimeField(_("since"), default=wall_now, editable=False)
+
+    objects: ClassVar[models.Manager["Membership"]] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="accounts_membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="accounts_membership_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} of {self.organization_id}"
+
+
+class Invitation(models.Model):
+    """An offer of membership, sent by mail; only the hash of its token is kept."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
+    email = models.EmailField(_("email"))
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(_("sent"), default=wall_now, editable=False)
+    expires_at = models.DateTimeField(_("expires"))
+    accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
+
+    objects: ClassVar[models.Manager["Invitation"]] = tenant_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=models.Q(accepted_at__isnull=True),
+                name="accounts_invitation_open_once",
+            ),
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="accounts_invitation_email_lower"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.organization_id}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it can still be accepted at `now`."""
+        return self.accepted_at is None and now < self.expires_at
+
+
+class ApiKey(models.Model):
+    """A machine's credential: the prefix is shown and searched for, the secret is kept only as SHA-256."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="api_keys")
+    name = models.CharField(_("name"), max_length=80)
+    prefix = models.CharField(_("prefix"), max_length=16, unique=True, editable=False)
+    secret_sha256 = models.CharField(max_length=64, editable=False)
+    scopes = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    objects: ClassVar[models.Manager["ApiKey"]] = tenant_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class Acceptance(models.Model):
+    """That a person accepted the terms and the risk disclaimer of one version. Append-only."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="acceptances")
+    version = models.CharField(_("version of terms and disclaimer"), max_length=20)
+    accepted_at = models.DateTimeField(_("accepted"), default=wall_now, editable=False)
+    ip = models.GenericIPAddressField(_("address"), null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "version"], name="accounts_acceptance_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} accepted {self.version}"
+
+
+class AuditEntry(models.Model):
+    """Who did what, and when. Append-only; rows of no organization are read by operators only.
+
+    The key is made here, not by the database: an INSERT … RETURNING needs the right to read the row back, which the
+    writer of a row without organization does not have.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    at = models.DateTimeField(_("at"), default=wall_now, editable=False)
+    organization = models.ForeignKey(Organization, models.PROTECT, null=True, related_name="audit_entries")
+    user = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    actor = models.CharField(_("who"), max_length=254)
+    action = models.CharField(_("what"), max_length=60)
+    details = models.JSONField(_("details"), default=dict)
+
+    objects: ClassVar[models.Manager["AuditEntry"]] = tenant_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["organization", "-at"], name="accounts_audit_organization"),
+            models.Index(fields=["-at"], name="accounts_audit_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action}"
