@@ -27,6 +27,10 @@ from models_ml.samples import Samples
 HISTORY_DAYS = {"quick": 4, "standard": 90, "full": 365}
 """How far back each profile reads."""
 
+BOOK_DAYS = 7
+SNAPSHOTS_A_DAY = 17_280
+"""Books are large: a week of five-second snapshots is what training reads at most."""
+
 LOCAL_PANEL = 7
 Say = Callable[[TrainingRun], None]
 
@@ -78,12 +82,10 @@ def train(
 
 def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
     """All windows of `instrument_ids` that end by `until` (epoch s): the training set, features included."""
-    panel = candles.load_panel(instrument_ids, until, days * 1440)
+    panel = candles.load_panel(instrument_ids, until, days * 1440, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY)
     known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
-    if not len(known):
-        empty = np.empty((0, 2), np.int64)
-        return Samples(panel.open_times[:0], panel.ohlcv[:, :0], np.empty((len(instrument_ids), 0, len(COLUMNS)), np.float32), panel.instrument_ids, empty)
-    times, ohlcv = panel.open_times[known[0] :], panel.ohlcv[:, known[0] :]
+    first = known[0] if len(known) else len(panel.open_times) - 1
+    times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
     features = build(times, ohlcv).astype(np.float32)
     rows = np.arange(min(LOOKBACK, len(times)), len(times))
     index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -110,10 +112,11 @@ def _train_class(
     seed: int,
     progress: "_Progress",
 ) -> bool:
-    last = until or candles.newest(ids)
-    if last is None:
+    newest = max(candles.newest_open_times(ids).values(), default=None)
+    if newest is None:
         return False
-    samples = samples_of(ids, clock.epoch(last), HISTORY_DAYS[profile])
+    end = newest + clock.MINUTE_S if until is None else min(clock.epoch(until) // 60 * 60, newest + clock.MINUTE_S)
+    samples = samples_of(ids, end, HISTORY_DAYS[profile])
     if len(samples) < 1440:
         return False
     write = _Writer(venue, market_class, profile, samples, seed)

@@ -24,3 +24,4 @@ class Decided:
     observed_at: float
     late: bool
     decision_ms: float
+    candle: tuple[float, ...]  # open high low close volume of the candle that closed

@@ -33,12 +33,12 @@ ON CONFLICT DO NOTHING
 def undecided(run: Run, start: datetime, end: datetime) -> list[tuple[int, int]]:
     """(instrument, close time in epoch s) of every due minute in [start, end] that has no round."""
     ids = list(Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("pk", flat=True))
-    due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end), settings.HORIZON_S)
+    due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end) + 1, settings.HORIZON_S).tolist()
     written = Round.objects.filter(
         instrument_id__in=ids, horizon_s=settings.HORIZON_S, close_time__gte=start, close_time__lte=end
     )
     done = {(id_, clock.epoch(at)) for id_, at in written.values_list("instrument_id", "close_time")}
-    return [pair for pair in due if pair not in done]
+    return [(id_, at) for id_, at in due if (id_, at) not in done]
 
 
 def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:

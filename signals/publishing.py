@@ -37,7 +37,7 @@ def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
         signals = Signal.objects.bulk_create(
             [_signal(item, row, now) for item, row in written if row.state == Round.State.ISSUED]
         )
-        _tell(run, [row for _, row in written], signals)
+        _tell(run, written, signals)
     return [row.pk for _, row in written]
 
 
@@ -136,14 +136,12 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
     )
 
 
-def _tell(run: Run, rows: list[Round], signals: list[Signal]) -> None:
-    close_time = clock.epoch(rows[0].close_time)
-    push.publish(
-        "rounds",
-        {"close_time": close_time, "cards": cards_of(rows, signals, [])},
-        venue_id=run.venue_id,
-        at=rows[0].close_time,
-    )
+def _tell(run: Run, written: list[tuple[Decided, Round]], signals: list[Signal]) -> None:
+    rows = [row for _, row in written]
+    at, close_time = rows[0].close_time, clock.epoch(rows[0].close_time)
+    candles = {item.instrument.pk: [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
+    push.publish("candles", {"close_time": close_time, "candles": candles}, venue_id=run.venue_id, at=at)
+    push.publish("rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at)
     ids, signal_ids = [row.pk for row in rows], [signal.pk for signal in signals]
     on_commit(lambda: events.round_decided.send(Round, close_time=close_time, round_ids=ids) and None)
     if signal_ids:

@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 FEATURE_ROWS = 64
 """Feature rows that sequence voters read; every row of them needs its own look-back of candles before it."""
 
+BOOK_SNAPSHOTS = 64
+"""Book snapshots that the order-book voter may read, newest last."""
+
 BARS = max(LOOKBACK + FEATURE_ROWS, VOTER_LOOKBACK)
 
 
@@ -93,7 +96,7 @@ def _decide_group(
 ) -> list[Decided]:
     market_class, calendar = group[0].market_class, group[0].calendar
     ids = [instrument.pk for instrument in group]
-    panel = candles.load_panel(ids, close_time, BARS, calendar=calendar)
+    panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
     votes, models = _ask(run, market_class, panel, close_time)
     contexts = _contexts(group, panel, models, close_time)
     rules = rules_of(run)
@@ -117,6 +120,7 @@ def _decide_group(
                 observed_at=arrived,
                 late=_is_late(run, close_time, arrived, wall),
                 decision_ms=(time.perf_counter() - started) * 1000,
+                candle=tuple(panel.ohlcv[row, -1].tolist()),
             )
         )
     return decided
