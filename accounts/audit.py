@@ -24,6 +24,7 @@ def record(
         user: the person who acted; None for the system, whose part is then named by `actor`.
         organization_id: the tenant it concerns, whose scope must be entered; None for acts outside all of them,
             which take `acting_as(user)` or operator work.
+        actor: who acted, in words; by default the user's address.
         details: plain facts; no secrets, because the log is for ever.
     """
     who = actor or (user.email if user else SYSTEM)

@@ -1,4 +1,4 @@
-"""What other apps may listen to. Receivers connect in `config/events.py`; each is sent inside the write's transaction."""
+"""What other apps may listen to. Receivers connect in `config/events.py` and run inside the write's transaction."""
 
 from django.dispatch import Signal
 
@@ -6,4 +6,4 @@ plan_changed = Signal()
 """Sent with `organization_id: int`, `before: str`, `after: str` (plan keys)."""
 
 membership_changed = Signal()
-"""Sent with `organization_id: int`, `user_id: int` when someone joins, leaves or gets another role: sockets re-check."""
+"""Sent with `organization_id: int`, `user_id: int` when someone joins, leaves or changes role."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor as Editor
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 from django_scopes import ScopedManager, scope, scopes_disabled
 
 ORGANIZATION, USER, KEY_PREFIX, OPERATOR = "app.organization", "app.user", "app.key_prefix", "app.operator"
@@ -107,10 +109,12 @@ class RowLevelSecurity(Operation):
         self.also_read = also_read
         self.also_insert = also_insert
 
-    def state_forwards(self, app_label: str, state: Any) -> None:
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Policies are no part of Django's model state."""
 
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+    def database_forwards(
+        self, app_label: str, schema_editor: Editor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
         """Fence the table."""
         table = _table(app_label, self.model, schema_editor, to_state)
         own = f"({self.organization} = {_number(ORGANIZATION)} OR {_text(OPERATOR)} = 'on')"
@@ -121,7 +125,9 @@ class RowLevelSecurity(Operation):
         if self.also_insert:
             schema_editor.execute(f"CREATE POLICY candor_insert ON {table} FOR INSERT WITH CHECK ({self.also_insert})")
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+    def database_backwards(
+        self, app_label: str, schema_editor: Editor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
         """Take the fence away."""
         table = _table(app_label, self.model, schema_editor, from_state)
         for policy in ("candor_tenant", "candor_read", "candor_insert"):
@@ -153,6 +159,6 @@ def _text(name: str) -> str:
     return f"(SELECT nullif(current_setting('{name}', true), ''))"
 
 
-def _table(app_label: str, model: str, schema_editor: Any, state: Any) -> str:
-    found: type[models.Model] = state.apps.get_model(app_label, model)
+def _table(app_label: str, model: str, schema_editor: Editor, state: ProjectState) -> str:
+    found = state.apps.get_model(app_label, model)
     return str(schema_editor.quote_name(found._meta.db_table))

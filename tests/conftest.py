@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.database"]
+
 
 def data_folder() -> Path:
     """Where recorded market data lies: `CANDOR_DATA`, by default beside the checkout."""

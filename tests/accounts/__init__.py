@@ -1,0 +1,1 @@
+"""People, tenants and the walls between them."""
