@@ -26,8 +26,8 @@ def _tiers() -> list[list[tuple[int, Feature]]]:
 
 TIERS = _tiers()
 
-CHUNK = 1 << 14
-"""Rows of one instrument worked on at a time: with more, the series leave the processor's cache."""
+CHUNK = 1 << 16
+"""Rows worked on at a time: bounds the memory that a long history takes beside its result."""
 
 BLOCK = 1 << 17
 """Candles of all instruments worked on at a time."""

@@ -43,6 +43,11 @@ class Window:
         """
         self.open_times = open_times
         self.fields = fields
+        self.open: FloatArray
+        self.high: FloatArray
+        self.low: FloatArray
+        self.close: FloatArray
+        self.volume: FloatArray
         self.open, self.high, self.low, self.close, self.volume = fields
         self.wanted_times = open_times if wanted is None else open_times[len(open_times) - wanted :]
         self._shared: dict[str, object] = {}
