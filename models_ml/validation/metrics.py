@@ -57,7 +57,9 @@ def evaluate(
 def rise_given_move(probabilities: FloatArray) -> FloatArray:
     """The binary view, p_up / (p_up + p_down), (N,); one half where both are zero."""
     both = probabilities[:, 0] + probabilities[:, 2]
-    return np.divide(probabilities[:, 2], both, out=np.full(len(both), 0.5), where=both > 0)
+    out = np.full(len(both), 0.5)
+    np.divide(probabilities[:, 2], both, out=out, where=both > 0)
+    return out
 
 
 def cross_entropy(probabilities: FloatArray, labels: Labels) -> float | None:

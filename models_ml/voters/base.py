@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import CandorError
-from markets.values import FloatArray
+from markets.values import FloatArray, IntArray
+from models_ml.features import FEATURE_GROUPS
 from models_ml.profiles import Profile
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.votes import AbstainReason
+
+FINITE_SHARE = 0.9
+"""A column is read when it is known in this share of the last quarter of the training rows."""
+MISSING_SHARE = 0.1
+"""Share of a row's columns that may be unknown. One lost candle blinds the long look-backs for a day, and a flat
+candle has no body share: neither is a reason for silence, but a row that lacks more is not read."""
 
 OnStep = Callable[[int, int], None]
 """Progress of one fit: (steps done, steps in all)."""
@@ -106,3 +113,27 @@ def log_loss(probabilities: FloatArray, labels: NDArray[np.int8]) -> float:
         return float("nan")
     picked = probabilities[np.arange(len(labels)), labels.astype(np.int64)]
     return float(-np.log(np.maximum(picked, 1e-12)).mean())
+
+
+def usable_columns(train: Samples, view: IntArray) -> IntArray:
+    """The columns of `view` that are known in nearly all of the last quarter of the training rows.
+
+    The first rows of a history lack the long look-backs, and a venue without volume lacks volume columns for ever:
+    the last quarter tells the two apart.
+    """
+    if not len(train):
+        return view[:0]
+    late = train.pick(np.argsort(train.index[:, 1], kind="stable")[-max(len(train) // 4, 1) :])
+    chosen: IntArray = view[np.isfinite(late.matrix(view)).mean(axis=0) >= FINITE_SHARE]
+    return chosen
+
+
+def columns_of(columns: tuple[str, ...], groups: tuple[str, ...]) -> IntArray:
+    """Positions of the columns that belong to these feature groups."""
+    names = {feature.name for group in groups for feature in FEATURE_GROUPS[group]}
+    return np.array([place for place, name in enumerate(columns) if name in names], dtype=np.int64)
+
+
+def readable_rows(features: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Rows (N,) of which few columns are unknown and none is infinite."""
+    return np.asarray((np.isnan(features).mean(axis=1) <= MISSING_SHARE) & ~np.isinf(features).any(axis=1))

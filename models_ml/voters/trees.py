@@ -2,7 +2,8 @@
 
 A tie is rare (1 to 8 % of minutes) and hardly predictable, so the trees learn the direction of the minutes that moved
 and the chance of a tie is its shrunk rate in the instrument:
-P(down, neutral, up) = ((1 − tie)·(1 − up), tie, (1 − tie)·up).
+P(down, neutral, up) = ((1 − tie)·(1 − up), tie, (1 − tie)·up). Rises and falls weigh the same in training: the drift
+of the training days is no forecast.
 """
 
 import json
@@ -18,12 +19,20 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
-from models_ml.voters.base import FitReport, NotEnoughData, OnStep, Voter, known_labels, log_loss, thin
+from models_ml.voters.base import (
+    FitReport,
+    NotEnoughData,
+    OnStep,
+    Voter,
+    known_labels,
+    log_loss,
+    readable_rows,
+    thin,
+    usable_columns,
+)
 
 SHRINK_ROWS = 200.0
 """Rows of the pooled tie rate that an instrument's own rate is mixed with."""
-FINITE_SHARE = 0.99
-"""A column is read when it is finite in this share of the last quarter of the training rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +149,19 @@ class TreeVoter(Voter):
         return voter
 
     def _rows(self, samples: Samples) -> NDArray[np.float32]:
-        """(N, columns + 1): the chosen features, then the instrument's number."""
+        """(N, columns + 1): the chosen features, NaN where unknown, then the instrument's number."""
         market = samples.market[samples.index[:, 0], None].astype(np.float32)
         return np.concatenate([samples.matrix(self.chosen), market], axis=1)
 
     def _known(self, samples: Samples) -> NDArray[np.bool_]:
-        return np.isfinite(samples.matrix(self.chosen)).all(axis=1)
+        return readable_rows(samples.matrix(self.chosen))
 
     def _moved(self, samples: Samples, labels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         moved = labels != 1
         return self._rows(samples.pick(moved)), (labels[moved] == 2).astype(np.float32)
 
 
-def usable_columns(train: Samples, view: IntArray) -> IntArray:
-    """The columns of `view` that are known in nearly all of the last quarter of the training rows.
-
-    The first rows of a history lack the long look-backs, and a venue without volume lacks volume columns for ever:
-    the last quarter tells the two apart.
-    """
-    if not len(train):
-        return view[:0]
-    late = train.pick(np.argsort(train.index[:, 1], kind="stable")[-max(len(train) // 4, 1) :])
-    return view[np.isfinite(late.matrix(view)).mean(axis=0) >= FINITE_SHARE]
+def even_weights(up: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights (N,) with which rises and falls have the same mass and the mean weight is 1."""
+    share = float(np.clip(up.mean(), 1e-6, 1 - 1e-6))
+    return np.where(up == 1, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.voters.base import OnStep
-from models_ml.voters.trees import TreeVoter
+from models_ml.voters.trees import TreeVoter, even_weights
 
 FILE = "trees.ubj"
 EARLY_STOP_ROUNDS = 40
 
 
-class _Progress(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # xgboost ships no types
+class _Progress(xgboost.callback.TrainingCallback):
     """Tells how many rounds are done."""
 
     def __init__(self, on_step: OnStep, rounds: int) -> None:
@@ -57,11 +57,12 @@ class XgbVoter(TreeVoter):
             "colsample_bytree": 0.5,
             "lambda": 5.0,
             "nthread": 1,
+            "base_score": 0.5,
             "seed": seed,
         }
         booster = xgboost.train(
             settings,
-            xgboost.DMatrix(train[0], train[1], nthread=1),
+            xgboost.DMatrix(train[0], train[1], weight=even_weights(train[1]), nthread=1),
             num_boost_round=profile.xgb_trees,
             evals=[(xgboost.DMatrix(validation[0], validation[1], nthread=1), "validation")],
             early_stopping_rounds=EARLY_STOP_ROUNDS,

@@ -3,10 +3,14 @@
 import numpy as np
 
 from markets.values import Books, FloatArray, IntArray
+from models_ml.features import COLUMNS as COLUMNS_OF_ALL
 from models_ml.samples import Samples
 
 START = 1_700_006_400  # a UTC midnight
-COLUMNS = tuple(f"column_{number:02d}" for number in range(12))
+COLUMNS = COLUMNS_OF_ALL[::8]
+"""Some columns of every feature group."""
+TOLD = COLUMNS.index("cci_20")
+"""The column that carries the planted signal; both tree voters see it."""
 
 
 def candle_walk(
@@ -44,11 +48,11 @@ def world(
     with_books: bool = False,
     columns: int = len(COLUMNS),
 ) -> Samples:
-    """Random features and a random walk whose next minute leans by `strength` body deviations on column 0."""
+    """Random features and a random walk whose next minute leans by `strength` body deviations on column `TOLD`."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(instruments, minutes, columns)).astype(np.float32)
     drift = np.zeros((instruments, minutes))
-    drift[:, 1:] = strength * 1e-3 * features[:, :-1, 0]
+    drift[:, 1:] = strength * 1e-3 * features[:, :-1, TOLD]
     ohlcv = candle_walk(rng, instruments, minutes, drift)
     times = START + 60 * np.arange(minutes, dtype=np.int64)
     grid = np.stack(np.meshgrid(np.arange(instruments), np.arange(minutes), indexing="ij"), axis=-1)
