@@ -1,12 +1,17 @@
 """The one presenter of a round: facts in, display-ready strings out.
 
 The page's template and the browser's `board.js` fill the same slots from the same dictionary, so a page that has
-received events reads like a page loaded afresh. Pure: no Django, no clock of its own.
+received events reads like a page loaded afresh.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
+from lib import clock
+from signals.confidence import MIN_N
+from signals.facts import RoundFacts, VoteFacts
+from signals.models import Outcome, Round, Signal
+from signals.reading import facts_of
 from signals.wording import (
     ABSTENTIONS,
     ARROWS,
@@ -23,8 +28,6 @@ from signals.wording import (
     signed,
 )
 
-MIN_SAMPLE = 100
-"""Outcomes below which no probability is printed: at n = 100 the 95 % interval is still ± 10 points."""
 BAR_HALF = 50
 """Half the width of a vote's bar, in its SVG's units: up grows to the right of the middle, down to the left."""
 
@@ -32,95 +35,12 @@ Card = dict[str, Any]
 """JSON-serialisable: strings, numbers for clocks, lists of dictionaries of strings."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoteFacts:
-    """One seat's answer. Probabilities are the voter's raw output, None where it abstained."""
-
-    voter: str
-    title: str
-    p_down: float | None = None
-    p_neutral: float | None = None
-    p_up: float | None = None
-    direction: int | None = None
-    abstained: str | None = None  # an AbstainReason's word
-    latency_ms: float | None = None
-    version: str = ""
-    age_s: float | None = None  # of its model, at the decision
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What came of earlier statements in the same bin: the history behind one probability."""
-
-    n: int
-    rate: float
-    low: float  # 95 % interval of `rate`
-    high: float
-    bin_low: float
-    bin_high: float
-    source: str  # "live" or "validation"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """How an issued round ended. Prices are those of the evidence candle; `at` is epoch seconds."""
-
-    result: str  # won, lost, tie, void
-    at: int
-    open: float | None = None
-    close: float | None = None
-    note: str = ""
-    superseded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoundFacts:
-    """Everything a reader may know of one round. Times are epoch seconds UTC, prices in quote currency."""
-
-    public_id: str
-    instrument_id: int
-    symbol: str
-    venue: str
-    market_class: str
-    close_time: int
-    horizon_s: int
-    state: str  # issued, silent, vetoed, tainted, late, missed
-    quorum: int
-    seats: int
-    votes: tuple[VoteFacts, ...] = ()
-    reason: str = ""
-    direction: int = 0
-    score: float | None = None
-    probability: float | None = None
-    track: Track | None = None
-    tier: int | None = None
-    entry: float | None = None
-    stop: float | None = None
-    target: float | None = None
-    tick_size: float | None = None
-    risk_score: float | None = None
-    risk_label: str = ""
-    risk_parts: tuple[tuple[str, float], ...] = ()
-    vetoes: tuple[str, ...] = ()
-    taints: tuple[str, ...] = ()
-    expected_move_bps: float | None = None
-    decided_at: int | None = None
-    outcome: Judgement | None = None
-    permalink: str = ""
-
-    @property
-    def expires_at(self) -> int:
-        """The instant the horizon ends."""
-        return self.close_time + self.horizon_s
-
-    def count(self, direction: int) -> int:
-        """Votes cast for `direction`."""
-        return sum(vote.direction == direction for vote in self.votes)
-
-    @property
-    def agreeing(self) -> int:
-        """Votes on the side most voters took; neutral is no side."""
-        return max(self.count(1), self.count(-1))
+def cards_of(
+    rounds: Sequence[Round], signals: Sequence[Signal], outcomes: Sequence[Outcome], now: float | None = None
+) -> list[Card]:
+    """Cards of stored rounds, in their order, at market time `now` (epoch seconds; the market clock's by default)."""
+    at = clock.market_now().timestamp() if now is None else now
+    return [card_of(facts, at) for facts in facts_of(rounds, signals, outcomes)]
 
 
 def card_of(facts: RoundFacts, now: float) -> Card:
@@ -225,8 +145,8 @@ def _probability(facts: RoundFacts) -> Card:
     track = facts.track
     if facts.probability is None or track is None:
         return {**blank, "probability_note": "No probability yet: nothing to calibrate on"}
-    if track.n < MIN_SAMPLE:
-        needed = f"n = {track.n:,}, {MIN_SAMPLE} needed"
+    if track.n < MIN_N:
+        needed = f"n = {track.n:,}, {MIN_N} needed"
         return {**blank, "probability_note": f"No probability: the sample is too small ({needed})"}
     return {
         "probability": f"{facts.probability:.2f} {DIRECTIONS[facts.direction]}",
