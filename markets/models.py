@@ -121,6 +121,8 @@ class CandleRevision(models.Model):
     volume = models.FloatField()
     observed_at = models.DateTimeField(help_text="When the replaced values were received")
     replaced_at = models.DateTimeField(help_text="When the correction was received")
+    source = models.SmallIntegerField(default=0, db_default=0, help_text="markets.candles.Source of the replaced values")
+    flags = models.SmallIntegerField(default=0, db_default=0, help_text="markets.values.TaintFlag of the replaced values")
 
     class Meta:
         indexes = [models.Index(fields=["instrument", "open_time"])]

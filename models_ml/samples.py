@@ -72,6 +72,6 @@ class Samples:
 def _gather(source: NDArray[Any], index: IntArray, length: int) -> NDArray[Any]:
     """Rows (N, length, C) of `source` (I, T, C) ending at `index`; NaN where a window starts before the first row."""
     rows = index[:, 1, None] + np.arange(1 - length, 1)
-    out = source[index[:, 0, None], np.maximum(rows, 0)]
+    out: NDArray[Any] = source[index[:, 0, None], np.maximum(rows, 0)]
     out[rows < 0] = np.nan
     return out

@@ -51,6 +51,7 @@ class Round(models.Model):
     probability_low = models.FloatField(null=True)
     probability_high = models.FloatField(null=True)
     probability_n = models.IntegerField(null=True)
+    probability_source = models.CharField(max_length=10, blank=True, help_text="validation, or live once n ≥ 100")
     risk_score = models.FloatField(null=True)
     risk_parts = models.JSONField(default=dict)
     vetoes = ArrayField(models.CharField(max_length=30), default=list)
@@ -95,6 +96,7 @@ class Signal(models.Model):
     probability_low = models.FloatField(null=True)
     probability_high = models.FloatField(null=True)
     probability_n = models.IntegerField(null=True)
+    probability_source = models.CharField(max_length=10, blank=True, help_text="validation, or live once n ≥ 100")
 
     class Meta:
         constraints = [

@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                         ('probability_low', models.FloatField(null=True)),
                         ('probability_high', models.FloatField(null=True)),
                         ('probability_n', models.IntegerField(null=True)),
+('probability_source', models.CharField(blank=True, help_text='validation, or live once n ≥ 100', max_length=10)),
                         ('risk_score', models.FloatField(null=True)),
                         ('risk_parts', models.JSONField(default=dict)),
                         ('vetoes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), default=list, size=None)),
@@ -79,7 +80,7 @@ class Migration(migrations.Migration):
                     "model_ids integer[] NOT NULL DEFAULT '{}', direction smallint NOT NULL DEFAULT 0, "
                     "up_votes smallint NOT NULL DEFAULT 0, down_votes smallint NOT NULL DEFAULT 0, "
                     "neutral_votes smallint NOT NULL DEFAULT 0, vote_share real, score real, "
-                    "probability real, probability_low real, probability_high real, probability_n integer, "
+                    "probability real, probability_low real, probability_high real, probability_n integer, probability_source varchar(10) NOT NULL DEFAULT '', "
                     "risk_score real, risk_parts jsonb NOT NULL DEFAULT '{}', "
                     "vetoes varchar(30)[] NOT NULL DEFAULT '{}', taint integer NOT NULL DEFAULT 0, "
                     "close double precision, atr double precision, volatility double precision, "
@@ -115,6 +116,7 @@ class Migration(migrations.Migration):
                 ('probability_low', models.FloatField(null=True)),
                 ('probability_high', models.FloatField(null=True)),
                 ('probability_n', models.IntegerField(null=True)),
+('probability_source', models.CharField(blank=True, help_text='validation, or live once n ≥ 100', max_length=10)),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='markets.instrument')),
             ],
             options={

@@ -1,0 +1,22 @@
+"""Features: one function for training, replay and live, and the same forms for charts. Only numpy is loaded."""
+
+from models_ml.features.charts import CHART_LOOKBACK, atr, indicators, patterns
+from models_ml.features.matrix import BadCandlesError, build
+from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK
+from models_ml.features.window import Feature, Window
+
+__all__ = [
+    "CHART_LOOKBACK",
+    "COLUMNS",
+    "FEATURES",
+    "FEATURES_HASH",
+    "FEATURE_GROUPS",
+    "LOOKBACK",
+    "BadCandlesError",
+    "Feature",
+    "Window",
+    "atr",
+    "build",
+    "indicators",
+    "patterns",
+]

@@ -1,0 +1,148 @@
+"""`build`: candles in, feature matrix out; the one function of training, replay and live."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.errors import CandorError
+from markets.values import FloatArray, IntArray
+from models_ml.features.registry import FEATURES, LOOKBACK
+from models_ml.features.window import BASE_SECONDS, Feature, Window
+
+LENGTHS = (1, 21, 36, 80, 120, 210, 260)
+"""Look-backs at which windows of base candles are cut apart; a feature runs in the shortest that holds its own."""
+
+
+def _tiers() -> list[list[tuple[int, Feature]]]:
+    """Numbered features that share a window: those of one higher timeframe, or those of about one look-back."""
+    tiers: dict[tuple[int, int], list[tuple[int, Feature]]] = {}
+    for place, feature in enumerate(FEATURES):
+        length = bisect_left(LENGTHS, feature.lookback) if feature.minutes == 1 else 0
+        tiers.setdefault((feature.minutes, length), []).append((place, feature))
+    return list(tiers.values())
+
+
+TIERS = _tiers()
+
+CHUNK = 1 << 16
+"""Rows worked on at a time: bounds the memory that a long history takes beside its result."""
+
+BLOCK = 1 << 17
+"""Candles of all instruments worked on at a time."""
+
+
+class BadCandlesError(CandorError):
+    """Candles that are no regular panel."""
+
+
+def build(open_times: IntArray, ohlcv: FloatArray, rows: int | None = None) -> FloatArray:
+    """Feature matrix of the last `rows` candles.
+
+    Args:
+        open_times: (T,) epoch seconds of candle open, strictly ascending whole minutes: the due minutes, a closed
+            session left out, a missing candle left in.
+        ohlcv: (I, T, 5) open, high, low, close, volume; a candle with a value that is not finite, a price that is not
+            positive or a negative volume counts as missing. Not mutated.
+        rows: rows wanted, from the end; None for all. Only their own look-back is computed.
+
+    Returns:
+        (I, rows, F) in the order of `COLUMNS`. Row t uses candles at or before t only. NaN where a candle of the
+        feature's look-back is missing or was before the first, or where the formula has no answer; never infinite.
+
+    Raises:
+        BadCandlesError: shapes that do not fit, times off the grid, or more rows than candles.
+    """
+    _check(open_times, ohlcv, rows)
+    instruments, steps = ohlcv.shape[:2]
+    rows = steps if rows is None else rows
+    out = np.empty((instruments, rows, len(FEATURES)))
+    together = max(1, BLOCK // (min(rows, CHUNK) + LOOKBACK))
+    # Unknown values arise as NaN and infinity on purpose and are masked at the end, once for all formulas.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        for some in range(0, instruments, together):
+            part = slice(some, some + together)
+            for start in range(0, rows, CHUNK):
+                count = min(CHUNK, rows - start)
+                end = steps - rows + start + count
+                seen = slice(max(end - count - LOOKBACK + 1, 0), end)
+                _fill(out[part, start : start + count], open_times[seen], ohlcv[part, seen])
+    return out
+
+
+def _check(open_times: IntArray, ohlcv: FloatArray, rows: int | None) -> None:
+    if ohlcv.ndim != 3 or ohlcv.shape[2] != 5:
+        raise BadCandlesError(f"candles of shape {ohlcv.shape}: pass (instruments, minutes, 5)")
+    if open_times.shape != (ohlcv.shape[1],):
+        raise BadCandlesError(f"{open_times.shape} open times for {ohlcv.shape[1]} minutes: pass one for each")
+    if np.any(open_times % BASE_SECONDS) or np.any(np.diff(open_times) <= 0):
+        raise BadCandlesError("open times are not strictly ascending whole minutes: sort them and drop duplicates")
+    if rows is not None and not 0 <= rows <= len(open_times):
+        raise BadCandlesError(
+            f"{rows} rows wanted of {len(open_times)} minutes: load more candles or ask for fewer rows"
+        )
+
+
+def _fill(out: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
+    """Write the features of one block into `out` (I, rows, F), its last rows and what they look back on given."""
+    rows = out.shape[1]
+    fields, missing = known_fields(ohlcv)
+    masks = _Masks(missing, rows)
+    columns = np.empty((len(FEATURES), *out.shape[:2]))
+    for window, tier in _windows(open_times, fields, rows):
+        for place, feature in tier:
+            values = feature.of(window)[..., -rows:]
+            columns[place] = values
+    columns[~np.isfinite(columns)] = np.nan
+    for place, feature in enumerate(FEATURES):
+        spoilt = masks.spoilt(feature.lookback)
+        if spoilt is not None:
+            columns[place, spoilt] = np.nan
+    out[...] = np.moveaxis(columns, 0, -1)
+
+
+def known_fields(ohlcv: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Contiguous fields (5, I, T) with every missing candle NaN in all of them, and where they are missing (I, T)."""
+    fields = np.array(np.moveaxis(ohlcv, -1, 0), dtype=np.float64, order="C")
+    with np.errstate(invalid="ignore", over="ignore"):
+        missing = ~(np.isfinite(fields.sum(axis=0)) & (fields[:4].min(axis=0) > 0) & (fields[4] >= 0))
+    if missing.any():
+        fields[:, missing] = np.nan
+    return fields, missing
+
+
+class _Masks:
+    """For each look-back: the rows that miss a candle of it."""
+
+    def __init__(self, missing: NDArray[np.bool_], rows: int) -> None:
+        self.rows = rows
+        self.before = np.zeros((missing.shape[0], missing.shape[1] + 1), dtype=np.int64)
+        np.cumsum(missing, axis=1, out=self.before[:, 1:])
+        self.cache: dict[int, NDArray[np.bool_] | None] = {}
+
+    def spoilt(self, lookback: int) -> NDArray[np.bool_] | None:
+        """Where (I, rows) a candle is missing; None where none is."""
+        if lookback not in self.cache:
+            steps = self.before.shape[1] - 1
+            ends = np.arange(steps - self.rows, steps) + 1
+            starts = np.maximum(ends - lookback, 0)
+            gaps = self.before[:, ends] - self.before[:, starts]
+            spoilt = (gaps > 0) | (ends < lookback)
+            self.cache[lookback] = spoilt if spoilt.any() else None
+        return self.cache[lookback]
+
+
+def _windows(open_times: IntArray, fields: FloatArray, rows: int) -> Iterator[tuple[Window, list[tuple[int, Feature]]]]:
+    """Windows with the features to compute in each, numbered by column.
+
+    Few rows: the short look-backs get windows of their own, for most of a long one would be computed in vain. Many
+    rows: one window for all, so that everything shared is computed once.
+    """
+    if rows >= LOOKBACK:
+        yield Window(open_times, fields, rows), list(enumerate(FEATURES))
+        return
+    for tier in TIERS:
+        longest = max(1, *(feature.lookback for _, feature in tier))
+        first = max(len(open_times) - (longest - 1 + rows), 0)
+        yield Window(open_times[first:], fields[..., first:], rows), tier

@@ -1,0 +1,207 @@
+"""Train the panel: splits, fits, thresholds, and the data that turn a score into a probability. Pure."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.values import FloatArray, IntArray
+from models_ml.panel import LoadedModel, PanelVotes, cast_votes
+from models_ml.profiles import Profile
+from models_ml.samples import Samples
+from models_ml.validation.metrics import balanced_accuracy, evaluate, rise_given_move, wilson
+from models_ml.validation.splits import time_ordered
+from models_ml.voters import LOCAL_SEATS, SEATS, VOTERS, voter_class
+from models_ml.voters.base import FitReport, NotEnoughData, Voter
+from models_ml.votes import AbstainReason
+
+MINUTE_S = 60
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""Shares of minutes in which a voter may speak; below one half a quorum would hardly ever meet."""
+BIN_ROWS = 100
+MAX_BINS = 20
+"""A calibration bin holds at least `BIN_ROWS` decisions, so that a lucky handful never reads as certainty."""
+
+OnProgress = Callable[[str, int, int], None]
+"""(seat, steps done, steps in all)."""
+Score = Callable[[PanelVotes], tuple[NDArray[np.int8], FloatArray]]
+"""The consensus, passed in from above: votes on N rows → side (N,) in −1, 0, +1 and score (N,) in 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedVoter:
+    """One trained seat with what it showed on the validation slice."""
+
+    voter: Voter
+    threshold: float
+    report: FitReport
+    metrics: dict[str, float | int | None]
+
+
+OnFitted = Callable[[str, FittedVoter], None]
+"""(seat, its fitted voter), called as soon as that seat is ready: it may vote before the others are trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelFit:
+    """A trained panel. `slices` maps train, validation, calibration to (first, last decision instant, rows)."""
+
+    voters: dict[str, FittedVoter]
+    untrained: dict[str, str]  # seat → why
+    calibration: dict[str, Any]  # plain JSON, see `calibrate`
+    slices: dict[str, tuple[int, int, int]]
+    trained_until: int  # epoch second of the last decision learned from, calibration included
+    seconds: float
+
+
+def fit_panel(
+    samples: Samples,
+    profile: Profile,
+    *,
+    columns: tuple[str, ...],
+    score: Score,
+    seats: Sequence[str] = LOCAL_SEATS,
+    on_progress: OnProgress | None = None,
+    on_fitted: OnFitted | None = None,
+    seed: int = 0,
+) -> PanelFit:
+    """Fit the local voters among `seats`, choose their thresholds, calibrate the consensus.
+
+    Voters learn from the first 60 % of the time span and stop early and choose thresholds on the next 20 %; the
+    consensus is calibrated on the last 20 %. Each part is purged from the one before.
+
+    A seat with too little data is listed in `untrained` with the reason; other errors are raised.
+    """
+    started = time.perf_counter()
+    times = decision_times(samples)
+    parts = dict(zip(("train", "validation", "calibration"), time_ordered(times), strict=True))
+    train, validation, later = (samples.pick(rows) for rows in parts.values())
+    voters: dict[str, FittedVoter] = {}
+    untrained: dict[str, str] = {}
+    for seat in (seat for seat in seats if not VOTERS[seat].llm):
+        try:
+            voters[seat] = _fit_seat(seat, train, validation, profile, columns, on_progress, seed)
+            if on_fitted:
+                on_fitted(seat, voters[seat])
+        except NotEnoughData as error:
+            untrained[seat] = str(error)
+    side, points = score(predict_panel(voters, later))
+    return PanelFit(
+        voters,
+        untrained,
+        calibrate(side, points, later.labels()),
+        {name: (int(times[rows].min()), int(times[rows].max()), len(rows)) for name, rows in parts.items()},
+        int(times.max()),
+        time.perf_counter() - started,
+    )
+
+
+def decision_times(samples: Samples) -> IntArray:
+    """Epoch second of each row's decision (N,): the close of its candle."""
+    return samples.open_times[samples.index[:, 1]] + MINUTE_S
+
+
+def predict_panel(voters: Mapping[str, FittedVoter], samples: Samples) -> PanelVotes:
+    """The votes of a fitted panel on any slice, without deadlines; seats without a voter are `UNTRAINED`."""
+    rows = len(samples)
+    probabilities = np.full((rows, len(SEATS), 3), np.nan, dtype=np.float32)
+    direction = np.zeros((rows, len(SEATS)), dtype=np.int8)
+    abstained = np.full((rows, len(SEATS)), AbstainReason.UNTRAINED, dtype=np.int8)
+    for place, seat in enumerate(SEATS):
+        if VOTERS[seat].llm:
+            abstained[:, place] = AbstainReason.NO_KEY
+        if seat not in voters:
+            continue
+        fitted = voters[seat]
+        model = LoadedModel(fitted.voter, 0, fitted.threshold, 0.0)
+        votes = cast_votes(fitted.voter.predict(samples), model, rows)
+        probabilities[:, place], direction[:, place], abstained[:, place] = votes
+    latency = np.zeros((rows, len(SEATS)), dtype=np.float32)
+    return PanelVotes(probabilities, direction, abstained, latency, np.zeros(len(SEATS), dtype=np.int64))
+
+
+def neutral_threshold(probabilities: FloatArray, labels: NDArray[np.int8]) -> float:
+    """The |p_up − p_down| under which a voter stays neutral, chosen on its validation slice.
+
+    Of the thresholds that let it speak in `COVERAGES` of the minutes, the one with the largest
+    (balanced accuracy − ½) · √coverage: the edge in units of its own standard error. A voter without any edge gets
+    the highest of them and speaks least.
+    """
+    use = np.isfinite(probabilities).all(axis=1) & (labels >= 0) & (labels != 1)
+    p, up = probabilities[use], labels[use] == 2
+    if not len(p):
+        return 0.0
+    lean = np.abs(p[:, 2] - p[:, 0])
+    said_up = rise_given_move(p) > 0.5
+    best, best_edge = 0.0, 0.0
+    for coverage in COVERAGES:
+        threshold = 0.0 if coverage == 1.0 else float(np.quantile(lean, 1 - coverage))
+        speaks = lean >= threshold
+        accuracy = balanced_accuracy(said_up[speaks], up[speaks])
+        edge = ((accuracy or 0.5) - 0.5) * float(np.sqrt(speaks.mean()))
+        if edge > best_edge:
+            best, best_edge = threshold, edge
+    return best if best_edge > 0 else float(np.quantile(lean, 1 - COVERAGES[-1]))
+
+
+def calibrate(side: NDArray[np.int8], score: FloatArray, labels: NDArray[np.int8]) -> dict[str, Any]:
+    """Isotonic map from score to the share of decisions that came true, as plain JSON.
+
+    Only rows with a side and a known outcome count; a tie counts as not won, as it does for a bet that pays nothing
+    back. `x` are the knots (mean score of a bin), `y` the calibrated probability, `lower` the lower end of Wilson's
+    95 % interval of the bin's pooled block, `n`, `won`, `tied` its counts. Read it with linear interpolation between
+    knots, constant outside. Lists are empty when no decision was taken.
+    """
+    use = (side != 0) & (labels >= 0) & np.isfinite(score)
+    points, won, tied = score[use], labels[use] == side[use] + 1, labels[use] == 1
+    knots: dict[str, Any] = {name: [] for name in ("x", "y", "lower", "n", "won", "tied")}
+    for rows in _pooled(points, won):
+        n, wins = len(rows), int(won[rows].sum())
+        knots["x"].append(float(points[rows].mean()))
+        knots["y"].append(wins / n)
+        knots["lower"].append(wilson(wins, n)[0])
+        knots["n"].append(n)
+        knots["won"].append(wins)
+        knots["tied"].append(int(tied[rows].sum()))
+    return knots | {"method": "isotonic", "rows": len(side), "decisions": len(points)}
+
+
+def _pooled(points: FloatArray, won: NDArray[np.bool_]) -> list[IntArray]:
+    """Rows of each block of equal fitted probability, by rising score."""
+    from sklearn.isotonic import IsotonicRegression  # seconds to import, and only training needs it
+
+    if not len(points):
+        return []
+    bins = max(1, min(MAX_BINS, len(points) // BIN_ROWS))
+    edges = np.unique(np.quantile(points, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, points, side="left")
+    _, place = np.unique(place, return_inverse=True)
+    n = np.bincount(place)
+    centre = np.bincount(place, weights=points) / n
+    share = np.bincount(place, weights=won) / n
+    fitted = IsotonicRegression().fit_transform(centre, share, sample_weight=n)
+    block = np.concatenate([[0], np.cumsum(np.diff(fitted) > 1e-12)])[place]
+    return [np.flatnonzero(block == number) for number in range(block.max() + 1)]
+
+
+def _fit_seat(
+    seat: str,
+    train: Samples,
+    validation: Samples,
+    profile: Profile,
+    columns: tuple[str, ...],
+    on_progress: OnProgress | None,
+    seed: int,
+) -> FittedVoter:
+    def on_step(done: int, total: int) -> None:
+        if on_progress:
+            on_progress(seat, done, total)
+
+    voter = voter_class(seat)(columns)
+    report = voter.fit(train, validation, profile, seed=seed, on_step=on_step)
+    probabilities, labels = voter.predict(validation), validation.labels()
+    threshold = neutral_threshold(probabilities, labels)
+    return FittedVoter(voter, threshold, report, evaluate(probabilities, labels, decision_times(validation), seed=seed))

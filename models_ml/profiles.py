@@ -1,0 +1,92 @@
+"""Sizes of the panel: how big each voter is and how long it learns.
+
+`standard` has the sizes the product promises, `quick` trains the whole panel in about three minutes on a busy core,
+`full` keeps the sizes of `standard` and learns from everything, longer: it belongs on a GPU.
+"""
+
+from dataclasses import dataclass, replace
+
+from lib.errors import CandorError
+
+
+class UnknownProfile(CandorError):
+    """A profile name outside `PROFILES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Sizes of all voters; `window` counts base candles, `width` counts units."""
+
+    name: str
+    # rows and loop of the nets
+    max_rows: int = 400_000
+    epochs: int = 12
+    patience: int = 3
+    batch: int = 512
+    learning_rate: float = 1e-3
+    min_rows: int = 500
+    # trees
+    tree_rows: int = 1_000_000
+    xgb_trees: int = 500
+    xgb_depth: int = 8
+    xgb_rate: float = 0.02
+    forest_trees: int = 200
+    forest_depth: int = 12
+    forest_leaf: int = 200
+    # nets
+    lstm_layers: int = 3
+    lstm_width: int = 256
+    lstm_window: int = 32
+    gru_layers: int = 2
+    gru_width: int = 128
+    gru_window: int = 30
+    transformer_width: int = 64
+    transformer_layers: int = 2
+    cnn_channels: tuple[int, ...] = (16, 32, 64, 128)
+    book_channels: int = 32
+    book_width: int = 64
+    book_window: int = 24
+    book_hours: float = 24.0  # instrument-hours with a book before the book voter is trained at all
+
+
+STANDARD = Profile("standard")
+
+QUICK = replace(
+    STANDARD,
+    name="quick",
+    max_rows=12_000,
+    epochs=4,
+    patience=1,
+    batch=256,
+    learning_rate=2e-3,
+    min_rows=300,
+    tree_rows=30_000,
+    xgb_trees=120,
+    xgb_depth=5,
+    xgb_rate=0.05,
+    forest_trees=60,
+    forest_depth=8,
+    forest_leaf=100,
+    lstm_layers=1,
+    lstm_width=48,
+    gru_layers=1,
+    gru_width=32,
+    transformer_width=32,
+    transformer_layers=1,
+    cnn_channels=(8, 16, 32),
+    book_channels=12,
+    book_width=24,
+    book_hours=4.0,
+)
+
+FULL = replace(STANDARD, name="full", max_rows=10_000_000, tree_rows=10_000_000, epochs=40, patience=5, batch=2048)
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (QUICK, STANDARD, FULL)}
+
+
+def profile_of(name: str) -> Profile:
+    """The profile called `name`; raises `UnknownProfile` with the choices."""
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise UnknownProfile(f"unknown profile {name!r}: use one of {', '.join(PROFILES)}") from None

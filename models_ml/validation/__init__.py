@@ -1,0 +1,1 @@
+"""How models are judged: splits that do not leak and figures that come with their uncertainty."""

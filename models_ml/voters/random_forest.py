@@ -1,0 +1,83 @@
+"""Voter 5: a random forest over momentum, volatility, volume, candlesticks and the calendar."""
+
+from pathlib import Path
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from markets.values import FloatArray, IntArray
+from models_ml.profiles import Profile
+from models_ml.voters.base import CorruptArtifact, OnStep, columns_of
+from models_ml.voters.trees import TreeVoter, even_weights
+
+FILE = "forest.skops"
+TRUSTED = ["sklearn.tree._tree.Tree"]
+"""The only type beyond skops' own safe list that a forest needs: its flat node arrays."""
+TREES_A_STEP = 10
+GROUPS = ("momentum", "volatility", "volume", "candlesticks", "calendar")
+
+
+class RandomForestVoter(TreeVoter):
+    """200 trees (`standard`) with heavy leaves, one thread."""
+
+    key = "random_forest"
+    forest: RandomForestClassifier
+
+    def view(self) -> IntArray:
+        """The groups of `GROUPS`: with its own eyes its errors stay its own."""
+        return columns_of(self.columns, GROUPS)
+
+    def grow(
+        self,
+        train: tuple[NDArray[np.float32], NDArray[np.float32]],
+        validation: tuple[NDArray[np.float32], NDArray[np.float32]],
+        profile: Profile,
+        seed: int,
+        on_step: OnStep | None,
+    ) -> int:
+        """See `TreeVoter.grow`; a forest needs no early stop, so the validation rows stay unseen."""
+        forest = RandomForestClassifier(
+            n_estimators=0,
+            max_depth=profile.forest_depth,
+            min_samples_leaf=profile.forest_leaf,
+            max_features="sqrt",
+            max_samples=0.5,
+            warm_start=True,
+            n_jobs=1,
+            random_state=seed,
+        )
+        for trees in range(TREES_A_STEP, profile.forest_trees + TREES_A_STEP, TREES_A_STEP):
+            forest.set_params(n_estimators=min(trees, profile.forest_trees))
+            forest.fit(train[0], train[1], even_weights(train[1]))
+            if on_step:
+                on_step(forest.n_estimators, profile.forest_trees)
+        self.forest = forest
+        return int(forest.n_estimators)
+
+    def rise(self, rows: NDArray[np.float32]) -> FloatArray:
+        """See `TreeVoter.rise`: the mean share of rises in the leaves.
+
+        It asks the trees themselves: the forest's own `predict_proba` spends more on checks than on 50 rows.
+        """
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        total = np.zeros(len(rows))
+        up = int(np.flatnonzero(self.forest.classes_ == 1)[0]) if 1 in self.forest.classes_ else None
+        for tree in self.forest.estimators_ if up is not None else ():
+            total += tree.tree_.predict(rows)[:, up]
+        return total / len(self.forest.estimators_)
+
+    def store(self, folder: Path) -> None:
+        """See `TreeVoter.store`."""
+        skops.io.dump(self.forest, folder / FILE)
+
+    def restore(self, folder: Path) -> None:
+        """See `TreeVoter.restore`; any type outside `TRUSTED` is refused by skops before it is built."""
+        try:
+            self.forest = skops.io.load(folder / FILE, trusted=TRUSTED)
+        except UntrustedTypesFoundException as error:
+            raise CorruptArtifact(
+                f"{folder / FILE} holds types that are never loaded ({error}): train again"
+            ) from error

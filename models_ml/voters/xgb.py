@@ -1,0 +1,85 @@
+"""Voter 4: gradient boosting over all engineered features."""
+
+from pathlib import Path
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from markets.values import FloatArray, IntArray
+from models_ml.profiles import Profile
+from models_ml.voters.base import OnStep
+from models_ml.voters.trees import TreeVoter, even_weights
+
+FILE = "trees.ubj"
+EARLY_STOP_ROUNDS = 40
+
+
+class _Progress(xgboost.callback.TrainingCallback):
+    """Tells how many rounds are done."""
+
+    def __init__(self, on_step: OnStep, rounds: int) -> None:
+        super().__init__()
+        self.on_step, self.rounds = on_step, rounds
+
+    def after_iteration(self, model: object, epoch: int, evals_log: object) -> bool:
+        self.on_step(epoch + 1, self.rounds)
+        return False
+
+
+class XgbVoter(TreeVoter):
+    """500 trees of depth 8 (`standard`), histogram method, early stop on the validation slice."""
+
+    key = "xgb"
+    booster: "xgboost.Booster"
+
+    def view(self) -> IntArray:
+        """All columns."""
+        return np.arange(len(self.columns))
+
+    def grow(
+        self,
+        train: tuple[NDArray[np.float32], NDArray[np.float32]],
+        validation: tuple[NDArray[np.float32], NDArray[np.float32]],
+        profile: Profile,
+        seed: int,
+        on_step: OnStep | None,
+    ) -> int:
+        """See `TreeVoter.grow`; heavy leaves and thin samples because the signal is a percent or two."""
+        settings = {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "max_bin": 64,
+            "max_depth": profile.xgb_depth,
+            "eta": profile.xgb_rate,
+            "min_child_weight": max(20.0, len(train[1]) / 2000),
+            "subsample": 0.5,
+            "colsample_bytree": 0.5,
+            "lambda": 5.0,
+            "nthread": 1,
+            "base_score": 0.5,
+            "seed": seed,
+        }
+        booster = xgboost.train(
+            settings,
+            xgboost.DMatrix(train[0], train[1], weight=even_weights(train[1]), nthread=1),
+            num_boost_round=profile.xgb_trees,
+            evals=[(xgboost.DMatrix(validation[0], validation[1], nthread=1), "validation")],
+            early_stopping_rounds=EARLY_STOP_ROUNDS,
+            callbacks=[_Progress(on_step, profile.xgb_trees)] if on_step else None,
+            verbose_eval=False,
+        )
+        self.booster = booster[: booster.best_iteration + 1]
+        return int(booster.best_iteration) + 1
+
+    def rise(self, rows: NDArray[np.float32]) -> FloatArray:
+        """See `TreeVoter.rise`."""
+        return np.asarray(self.booster.inplace_predict(rows), dtype=np.float64)
+
+    def store(self, folder: Path) -> None:
+        """See `TreeVoter.store`."""
+        self.booster.save_model(folder / FILE)
+
+    def restore(self, folder: Path) -> None:
+        """See `TreeVoter.restore`."""
+        self.booster = xgboost.Booster({"nthread": 1}, model_file=folder / FILE)

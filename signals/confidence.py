@@ -1,0 +1,109 @@
+"""From the panel's lean to a calibrated probability that says how often it was right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_N = 100
+"""Fewer past cases than this in a bin and no probability is printed."""
+
+BIN_WIDTH = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """P(the direction is right; a tie is not), with the past it rests on: n cases of its bin and their 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    source: str  # "validation" or "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Past cases whose stated probability fell into this bin: how many, and how many came true."""
+
+    n: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Isotonic knots from the panel's lean towards its direction to the share that came true (ties did not).
+
+    Fitted on decisions that met the quorum, on a slice later than anything a voter saw.
+    """
+
+    lean: tuple[float, ...]
+    right: tuple[float, ...]
+    validation: dict[int, Bin]  # bin of the stated probability → its past
+
+    @classmethod
+    def from_knots(cls, knots: dict[str, Any]) -> "Calibration | None":
+        """Read what `models_ml.fitting.calibrate` wrote; None where no decision was there to learn from."""
+        if not knots.get("x"):
+            return None
+        bins: dict[int, Bin] = {}
+        for stated_as, n, won in zip(knots["y"], knots["n"], knots["won"], strict=True):
+            past = bins.get(bin_of(stated_as), Bin(0, 0))
+            bins[bin_of(stated_as)] = Bin(past.n + n, past.right + won)
+        return cls(tuple(knots["x"]), tuple(knots["y"]), bins)
+
+    def at(self, lean: float) -> float:
+        """Interpolated probability at `lean`, constant beyond the outermost knots."""
+        return float(np.interp(lean, self.lean, self.right))
+
+
+def lean_of(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The panel's lean in [−1, 1]: the mean over voting voters of (p_up − p_down) / (p_up + p_down).
+
+    Args:
+        probabilities: (..., seats, 3) raw P(down, neutral, up), NaN rows where a voter abstained.
+
+    Returns:
+        (...), NaN where nobody voted.
+    """
+    down, up = probabilities[..., 0].astype(np.float64), probabilities[..., 2].astype(np.float64)
+    total = down + up
+    lean = np.where(total > 0, (up - down) / np.where(total > 0, total, 1.0), 0.0)
+    voted = np.isfinite(total)
+    votes = voted.sum(axis=-1)
+    return np.where(votes > 0, np.where(voted, lean, 0.0).sum(axis=-1) / np.maximum(votes, 1), np.nan)
+
+
+def bin_of(probability: float) -> int:
+    """Number of the 5-point bin that holds `probability`."""
+    return min(int(probability / BIN_WIDTH + 1e-9), int(1 / BIN_WIDTH) - 1)
+
+
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion (E. B. Wilson, JASA 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    share, spread = right / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return float(middle - half), float(middle + half)
+
+
+def stated(
+    lean: float, direction: int, calibration: Calibration | None, live: dict[int, Bin] | None = None
+) -> Probability | None:
+    """The probability to state for `direction`, or None where there is no calibration to state one from.
+
+    The interval and n are those of its bin: live outcomes once there are `MIN_N`, before that the later validation
+    slice. A bin with fewer cases than that still returns its n, and whoever prints it prints no number (rule U6).
+    """
+    if calibration is None or direction == 0 or not np.isfinite(lean):
+        return None
+    value = calibration.at(lean * direction)
+    number = bin_of(value)
+    past, source = (live or {}).get(number, Bin(0, 0)), "live"
+    if past.n < MIN_N:
+        past, source = calibration.validation.get(number, Bin(0, 0)), "validation"
+    low, high = wilson(past.right, past.n)
+    return Probability(value, low, high, past.n, source)

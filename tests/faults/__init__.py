@@ -1,0 +1,1 @@
+"""Injected faults, and the tools that inject them."""

@@ -1,0 +1,1 @@
+"""What each venue adapter must do."""
