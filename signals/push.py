@@ -103,6 +103,12 @@ def recheck(*, organization_id: int | None = None, user_id: int | None = None) -
     on_commit(lambda: send(Recheck(organization_id, user_id)))
 
 
+def forget(before: datetime) -> int:
+    """Delete the events stored before a wall-clock instant; a reader that asks for them is told to load the page anew."""
+    deleted, _ = PushEvent.objects.filter(created_at__lt=before).delete()
+    return deleted
+
+
 def send(message: Message) -> None:
     """Hand a message to the transport: Redis where it is set, else this process's own sockets."""
     if settings.REDIS_URL:

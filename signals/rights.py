@@ -16,6 +16,7 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.signals import user_logged_out
 from django.db import DatabaseError
+from django.dispatch import receiver
 
 from accounts.access import VISITOR, Viewer, viewer_of_scope
 from accounts.events import membership_changed, plan_changed
@@ -109,21 +110,20 @@ def _rows(user_ids: list[int]) -> dict[int, tuple[bool, str]]:
     return {pk: (is_active, password) for pk, is_active, password in users}
 
 
-def connect() -> None:
-    """Hear of changed rights; called once when Django is set up."""
-    plan_changed.connect(_on_plan, dispatch_uid="signals.rights")
-    membership_changed.connect(_on_membership, dispatch_uid="signals.rights")
-    user_logged_out.connect(_on_logout, dispatch_uid="signals.rights")
-
-
-def _on_plan(sender: object, organization_id: int, **facts: object) -> None:
+@receiver(plan_changed)
+def check_organization(sender: object, organization_id: int, **facts: object) -> None:
+    """A plan was bought or ended: the organization's sockets are looked at again."""
     push.recheck(organization_id=organization_id)
 
 
-def _on_membership(sender: object, user_id: int, **facts: object) -> None:
+@receiver(membership_changed)
+def check_member(sender: object, user_id: int, **facts: object) -> None:
+    """Somebody joined, left or got another role."""
     push.recheck(user_id=user_id)
 
 
-def _on_logout(sender: object, user: User | None, **facts: object) -> None:
+@receiver(user_logged_out)
+def check_leaver(sender: object, user: User | None, **facts: object) -> None:
+    """A session has ended, and with it the sockets it opened."""
     if user is not None:
         push.recheck(user_id=user.pk)
