@@ -165,15 +165,17 @@ export class Board {
   newProgress(frame) {
     all("[data-progress]").forEach((root) => {
       root.hidden = frame.done >= frame.total;
-      root.querySelector("progress").max = frame.total || 1;
-      root.querySelector("progress").value = frame.done;
+      const bar = root.querySelector("progress");
+      [bar.max, bar.value] = [frame.total || 1, frame.done];
       fill(root, frame);
     });
   }
 
+  // A market that changed its kind is another page.
   newMarket(frame) {
-    all("[data-market]").forEach((root) => fill(root, frame));
-    if (frame.reload) this.reload();
+    if (frame.headline) all("[data-market]").forEach((root) => fill(root, frame));
+    if (frame.speed) this.clock.set(this.clock.now(), frame.speed);
+    if (frame.kind && frame.kind !== document.querySelector(".market")?.dataset.kind) location.reload();
   }
 
   reload() {
@@ -212,7 +214,7 @@ export class Board {
     if (!this.touched.has(widget)) this.touched.set(widget, performance.now());
     const wall = (performance.now() - this.touched.get(widget)) / 1000;
     const age = this.clock.speed === 1 ? now - asOf : wall;
-    const limit = Number(widget.dataset.limit) + this.delay;
+    const limit = Number(widget.dataset.limit) + (widget.dataset.held ? this.delay : 0);
     const stale = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
     const state = this.connected ? (stale ? "stale" : "live") : "reconnecting";
     widget.classList.toggle("is-stale", stale);
