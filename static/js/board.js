@@ -32,13 +32,20 @@ export class Board {
     this.tick();
   }
 
-  onFrame(frame, lag = 0) {
-    if (typeof frame.now === "number") this.clock.set(frame.now, frame.speed ?? this.clock.speed, lag);
-    if (frame.type === "hello") this.delay = frame.delay_s ?? this.delay;
+  onFrame(frame) {
+    this.keepTime(frame);
     this.say(true);
-    if (frame.type === "pong") return;
-    if (this.paused && frame.type !== "hello") this.hold(frame);
+    if (frame.type === "hello") this.delay = frame.delay_s ?? this.delay;
+    if (frame.type === "ping" || frame.type === "hello") return;
+    if (this.reloading) this.waiting.push(frame);
+    else if (this.paused) this.hold(frame);
     else this.apply(frame);
+  }
+
+  // The clock comes with the hello; a recording's is set again at each close, because its feed may have waited.
+  keepTime(frame) {
+    if (frame.type === "hello") this.clock.set(frame.now, frame.speed);
+    else if (this.clock.speed !== 1 && frame.type === "candles") this.clock.set(frame.close_time * 1000, this.clock.speed);
   }
 
   onLost() {
@@ -66,10 +73,12 @@ export class Board {
 
   togglePause() {
     this.paused = !this.paused;
-    const held = this.waiting;
-    this.waiting = [];
-    if (!this.paused) held.forEach((frame) => this.apply(frame));
+    if (!this.paused) this.release();
     this.showPause();
+  }
+
+  release() {
+    this.waiting.splice(0).forEach((frame) => this.apply(frame));
   }
 
   showPause() {
@@ -178,8 +187,16 @@ export class Board {
     if (frame.kind && frame.kind !== document.querySelector(".market")?.dataset.kind) location.reload();
   }
 
-  reload() {
-    if (document.getElementById("live")) htmx.ajax("GET", location.href, { target: "#live", select: "#live", swap: "outerHTML" });
+  // Asks for the page's live part anew; what comes meanwhile is applied to the new one, where a repetition changes nothing.
+  async reload() {
+    if (!document.getElementById("live")) return;
+    this.reloading = true;
+    try {
+      await htmx.ajax("GET", location.href, { target: "#live", select: "#live", swap: "outerHTML" });
+    } finally {
+      this.reloading = false;
+    }
+    if (!this.paused) this.release();
   }
 
   touch(widget, at) {
