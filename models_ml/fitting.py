@@ -175,16 +175,27 @@ def _pooled(points: FloatArray, won: NDArray[np.bool_]) -> list[IntArray]:
 
     if not len(points):
         return []
-    bins = max(1, min(MAX_BINS, len(points) // BIN_ROWS))
-    edges = np.unique(np.quantile(points, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, points, side="left")
-    _, place = np.unique(place, return_inverse=True)
+    place = _bins(points)
     n = np.bincount(place)
     centre = np.bincount(place, weights=points) / n
     share = np.bincount(place, weights=won) / n
     fitted = IsotonicRegression().fit_transform(centre, share, sample_weight=n)
     block = np.concatenate([[0], np.cumsum(np.diff(fitted) > 1e-12)])[place]
     return [np.flatnonzero(block == number) for number in range(block.max() + 1)]
+
+
+def _bins(points: FloatArray) -> IntArray:
+    """The bin of each score (n,), by rising score; equal scores share a bin and every bin has its `BIN_ROWS`."""
+    _, place, counts = np.unique(points, return_inverse=True, return_counts=True)
+    least = max(BIN_ROWS, -(-len(points) // MAX_BINS))
+    bins, filled = np.zeros(len(counts), dtype=np.int64), 0
+    for value, left in enumerate(np.cumsum(counts[::-1])[::-1]):
+        if value:
+            full = filled >= least and left >= least
+            bins[value] = bins[value - 1] + full
+            filled = 0 if full else filled
+        filled += counts[value]
+    return bins[place]
 
 
 def _fit_seat(

@@ -139,7 +139,7 @@ def vote(
 
 def directions(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.int8]:
     """The vectorised form of `votes.direction_of` over (N, 3); NaN rows give 0."""
-    down, neutral, up = probabilities[:, 0], probabilities[:, 1], probabilities[:, 2]
+    down, neutral, up = probabilities.astype(np.float64).T
     lean = up - down
     quiet = (neutral > np.maximum(down, up)) | ~(np.abs(lean) >= threshold)
     return np.where(quiet, NEUTRAL, np.where(lean > 0, UP, DOWN)).astype(np.int8)
