@@ -1,7 +1,8 @@
-"""A venue on loopback: Binance's spot REST and WebSocket, spoken to by the real ccxt, with scripted misbehaviour.
+"""A venue on loopback: Binance's spot REST and WebSocket, for the real ccxt, with scripted misbehaviour.
 
 Shapes as documented at https://developers.binance.com/docs/binance-spot-api-docs (REST: general and market data
-endpoints; sockets: kline, trade and diff-depth streams). Runs in its own thread and event loop:
+endpoints; sockets: kline, trade and diff-depth streams); tests/venue_dialects.py adds what Kraken and Coinbase need.
+Runs in its own thread and event loop:
 
     with VenueServer(generated(["BTCUSDT"]), play=True) as server:
         venue = server.venue()
@@ -27,6 +28,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from markets.timeframes import TIMEFRAMES, aggregate
 from markets.venues import open_venue
 from markets.venues.ccxt_venue.client import CcxtVenue
+from tests import venue_dialects
 from tests import venue_wire as wire
 from tests.venue_wire import Book, RestFault, Rows, Script
 
@@ -112,10 +114,10 @@ class VenueServer:
         """Where to point a proxy."""
         return self._port
 
-    def venue(self, **options: object) -> CcxtVenue:
-        """Our Binance adapter, pointed here and reading this server's clock."""
+    def venue(self, key: str = "binance", **options: object) -> CcxtVenue:
+        """Our adapter (binance, kraken or coinbase), pointed here and reading this server's clock."""
         where = {"base_url": self.rest_url, "ws_url": self.ws_url, "now": self.now}
-        venue = open_venue("binance", **(where | options))
+        venue = open_venue(key, **(where | options))
         assert isinstance(venue, CcxtVenue)
         return venue
 
@@ -218,6 +220,9 @@ class VenueServer:
         return response
 
     def _answer(self, path: str, query: Mapping[str, str]) -> tuple[int, object]:
+        spoken = venue_dialects.answer(self, path, query)
+        if spoken is not None:
+            return spoken
         futures, endpoint = path.startswith("/fapi/"), path.rpartition("/")[2]
         general: dict[str, object] = {"ping": {}, "time": {"serverTime": self._told_ms()}}
         if endpoint in general:
@@ -243,7 +248,7 @@ class VenueServer:
         return int((self.now() + self._script.skew_s) * 1000)
 
     def _klines(self, market_id: str, query: Mapping[str, str]) -> list[list[object]]:
-        rows = self._seen(market_id)
+        rows = self.seen(market_id)
         minutes = TIMEFRAMES[query.get("interval", "1m")]
         times, ohlcv = aggregate(rows[:, 0].astype(np.int64), rows[:, 1:], minutes)
         start = int(query.get("startTime", 0)) / 1000
@@ -253,7 +258,7 @@ class VenueServer:
         chosen = chosen[:limit] if "startTime" in query else chosen[-limit:]
         return [wire.kline_row(int(times[at]), ohlcv[at], minutes) for at in chosen]
 
-    def _seen(self, market_id: str) -> Rows:
+    def seen(self, market_id: str) -> Rows:
         """What has happened by now; the last row is the forming candle unless the script hides it."""
         rows, now = self.candles[market_id], self.now()
         over = rows[: int(np.searchsorted(rows[:, 0], now - 60, side="right"))]
@@ -277,8 +282,15 @@ class VenueServer:
         return response
 
     async def _request(self, socket: Socket, message: Mapping[str, object]) -> None:
+        kraken = venue_dialects.kraken_subscription(message)
+        if kraken is not None:
+            socket.streams.update(kraken[0])
+            for acknowledgement in kraken[1]:
+                await socket.response.send_str(acknowledgement)
+            return
         streams = message.get("params")
-        assert isinstance(streams, list)
+        if not isinstance(streams, list):
+            return
         if message.get("method") == "SUBSCRIBE":
             socket.streams.update(streams)
         else:
@@ -305,6 +317,8 @@ class VenueServer:
         if closed:
             self.closings.setdefault((market_id, int(row[0])), written)
         await self._everyone(frame, f"{market_id.lower()}@kline_1m")
+        plain = venue_dialects.kraken_candle(market_id, moved, self.now())
+        await self._everyone(plain, venue_dialects.kraken_stream(market_id))
         return written
 
     async def _close_minute(self, open_time: int) -> dict[str, float]:
@@ -363,11 +377,8 @@ class VenueServer:
     async def _announce(self, open_time: int) -> None:
         if self._script.withhold_close:
             return
-        if not self._script.shuffle:
-            await self._close_minute(open_time)
-            return
         self._late.append(open_time)
-        if len(self._late) >= self._script.shuffle:
+        if len(self._late) >= max(self._script.shuffle, 1):
             self._random.shuffle(self._late)
             for one in self._late:
                 await self._close_minute(one)

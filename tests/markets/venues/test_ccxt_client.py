@@ -333,6 +333,14 @@ async def test_a_ten_megabyte_frame_ends_the_socket_not_the_process(still: Venue
             await hearing
 
 
+async def test_without_a_flag_the_next_open_closes() -> None:
+    with VenueServer(generated(["BTCUSD", "ETHUSD"]), play=True, speed=60) as server:
+        async with server.venue("kraken", channels=["candles"], grace_s=1e6) as venue:
+            events = await listen(venue, ["BTC/USD", "ETH/USD"], lambda seen: len(closed(seen)) >= 6)
+    assert [values(candle) == row(server, candle) for candle in closed(events)] == [True] * len(closed(events))
+    assert not any("OHLC" in path for _, path, _ in server.requests), "the sockets alone told it"
+
+
 async def test_an_unannounced_close_is_confirmed_by_rest(quick: VenueServer) -> None:
     quick.script(withhold_close=True)
     async with quick.venue(channels=["candles"]) as venue:
