@@ -215,6 +215,12 @@ def newest_open_times(instrument_ids: Sequence[int]) -> dict[int, int]:
         return {key: int(at.timestamp()) for key, at in cursor.fetchall() if at is not None}
 
 
+def newest(instrument_ids: Sequence[int]) -> datetime | None:
+    """Close time of the newest stored candle of any of the instruments, None without one."""
+    found = newest_open_times(instrument_ids)
+    return from_epoch(max(found.values()) + MINUTE_S) if found else None
+
+
 # ---- the window of one decision
 
 RECENT_BARS = 15

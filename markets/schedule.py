@@ -1,11 +1,11 @@
 """What is due: activation intervals of each instrument and horizon, cut with its calendar. Append-only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
 
-from lib.clock import MINUTE_S, epoch, from_epoch, market_now
+from lib.clock import MINUTE_S, epoch, market_now
 from lib.errors import CandorError
 from markets.calendars import open_minutes
 from markets.models import Activation, Instrument
@@ -57,38 +57,29 @@ def intervals(
     return found
 
 
-def due_minutes(instrument_ids: Sequence[int], start: int, end: int, horizon_s: int = HORIZON_S) -> IntArray:
-    """Every decision that is due with `start <= close_time < end`.
+def due_minutes(
+    instrument_ids: Iterable[int], start: int, end: int, horizon_s: int = HORIZON_S
+) -> list[tuple[int, int]]:
+    """Every decision that is due with `start <= close_time <= end`, as (instrument id, close time), by close time.
 
     A close time is due while the instrument is active and when its candle and the whole horizon after it lie in open
     minutes: at the end of a trading week there is nothing left to predict.
-
-    Returns:
-        (M, 2) rows of (instrument id, close time), by close time, then instrument.
     """
     calendars = dict(Instrument.objects.filter(id__in=list(instrument_ids)).values_list("id", "calendar"))
     closes = {calendar: _closes(calendar, start, end, horizon_s) for calendar in set(calendars.values())}
-    parts = [np.empty((0, 2), np.int64)]
+    found: list[tuple[int, int]] = []
     for key, stretches in intervals(calendars, horizon_s).items():
         due = closes[calendars[key]]
         for first, last in stretches:
-            chosen = due[(due >= first) & (due < (end if last is None else last))]
-            parts.append(np.stack([np.full(len(chosen), key), chosen], axis=1))
-    rows = np.concatenate(parts)
-    return np.asarray(rows[np.lexsort((rows[:, 0], rows[:, 1]))], np.int64)
+            chosen = due[(due >= first) & (due < (end + 1 if last is None else last))]
+            found += [(key, close) for close in chosen.tolist()]
+    return sorted(found, key=lambda pair: (pair[1], pair[0]))
 
 
 def _closes(calendar: str, start: int, end: int, horizon_s: int) -> IntArray:
-    """Close times in [start, end) whose candle and horizon are open."""
+    """Close times in [start, end] whose candle and horizon are open."""
     opens = open_minutes(calendar, start - MINUTE_S, end + horizon_s)
     reach = horizon_s // MINUTE_S
     whole = opens[reach:] - opens[:-reach] == horizon_s if len(opens) > reach else np.empty(0, np.bool_)
     closes = opens[: len(whole)][whole] + MINUTE_S
-    return closes[(closes >= start) & (closes < end)]
-
-
-def due_now(horizon_s: int = HORIZON_S, at: datetime | None = None) -> list[int]:
-    """Ids of the instruments whose decision is due at the close time `at` (default the market clock's minute)."""
-    close = epoch(at or market_now()) // MINUTE_S * MINUTE_S
-    ids = list(Activation.objects.filter(at__lte=from_epoch(close)).values_list("instrument_id", flat=True).distinct())
-    return [int(key) for key in due_minutes(ids, close, close + MINUTE_S, horizon_s)[:, 0]]
+    return closes[(closes >= start) & (closes <= end)]

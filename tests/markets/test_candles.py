@@ -1,12 +1,11 @@
 """The store: once each, in any order, corrections kept, refusals counted, windows as they were known."""
 
-from datetime import timedelta
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lib import clock
 from markets.candles import (
     Source,
     StoreReport,
@@ -181,7 +180,8 @@ def test_gaps_are_found_by_their_edges(btc: Instrument) -> None:
 
 
 def test_a_weekend_is_no_gap_for_currencies(btc: Instrument) -> None:
-    friday, sunday = START + 4 * 86_400 + 22 * 3600, START + 6 * 86_400 + 22 * 3600  # 17:00 New York in winter
+    friday = START + 4 * 86_400 + 22 * 3600  # 17:00 New York in winter
+    sunday = START + 6 * 86_400 + 21 * 3600  # and on the day summer time began
     times = np.r_[np.arange(friday - 600, friday, 60), np.arange(sunday, sunday + 600, 60)]
     rows = CandleRows.series(btc.pk, times, walk(20)[1])
     store_closed(rows, source=Source.REST, now=at(sunday + 3600))
@@ -280,4 +280,9 @@ def test_impossible_windows_are_refused(btc: Instrument, until: int, bars: int) 
 
 
 def test_the_market_clock_is_the_default_now(btc: Instrument) -> None:
-    assert store_closed(series(btc, 1), source=Source.REST).stored == 1 if at(START) < NOW - timedelta(days=2) else True
+    clock.follow(lambda: at(START + 120))
+    try:
+        assert store_closed(series(btc, 3), source=Source.REPLAY).stored == 2
+    finally:
+        clock.release()
+    assert Candle.objects.filter(observed_at=at(START + 120)).count() == 2
