@@ -45,10 +45,14 @@ def prepare(say: Say) -> None:
 
 
 class Platform:
-    """Worker, beat, feed and training beside a web server, each in a thread or process that `stop` ends."""
+    """The feed and training of a market, with worker and beat beside them where one process does it all.
 
-    def __init__(self, *, say: Say) -> None:
+    Each runs in a thread or process that `stop` ends.
+    """
+
+    def __init__(self, *, say: Say, alone: bool = True) -> None:
         self.say = say
+        self.alone = alone
         self.recordings = [_recording(word) for word in env.words("REPLAY")]
         self.speed = env.number("SPEED", 60.0 if self.recordings else 1.0, low=1, high=3600)
         self.live_s = int(env.number("REPLAY_LIVE", 6 * 3600, low=60, high=30 * 86400))
@@ -61,6 +65,10 @@ class Platform:
         """Start in the background; pages answer meanwhile and say what is still loading."""
         self._thread.start()
 
+    def wait(self) -> None:
+        """Sleep until `stop` is called."""
+        self._stopping.wait()
+
     def stop(self) -> None:
         """End everything this platform started, newest first."""
         self._stopping.set()
@@ -70,8 +78,8 @@ class Platform:
 
     def _run(self) -> None:
         try:
-            self._stops.append(start_worker())
-            self._stops.append(start_beat())
+            if self.alone:
+                self._stops += [start_worker(), start_beat()]
             opened = open_market(
                 settings.MARKET, replay=self.recordings, live_s=self.live_s, speed=self.speed, say=self.say
             )
