@@ -11,4 +11,4 @@ class SignalsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from signals import receivers  # noqa: F401  # importing connects them
+        from signals import receivers, rights  # noqa: F401  # importing connects them
