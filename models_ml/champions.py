@@ -16,7 +16,8 @@ from models_ml.votes import AbstainReason
 
 log = structlog.get_logger(__name__)
 
-_loaded: dict[int, LoadedModel | AbstainReason] = {}
+_loaded: dict[tuple[int, str, str], tuple[int, LoadedModel | AbstainReason]] = {}
+"""(venue, market class, seat) → version and what was read of it; a new champion takes the place of the old one."""
 _lock = Lock()
 
 
@@ -41,10 +42,11 @@ def calibration_of(venue_id: int, market_class: str, seats: int) -> Calibration 
 
 
 def _load(version: ModelVersion) -> LoadedModel | AbstainReason:
+    seat = version.venue_id, version.market_class, version.voter
     with _lock:
-        if version.pk not in _loaded:
-            _loaded[version.pk] = _read(version)
-        return _loaded[version.pk]
+        if seat not in _loaded or _loaded[seat][0] != version.pk:
+            _loaded[seat] = version.pk, _read(version)
+        return _loaded[seat][1]
 
 
 def _read(version: ModelVersion) -> LoadedModel | AbstainReason:

@@ -44,7 +44,11 @@ def status(since: timedelta = timedelta(hours=1)) -> dict[str, Any]:
     outcomes = _counts(_OUTCOMES, window)
     return {
         "market": {"venue": run.venue.key, "title": run.venue.title, "kind": run.venue.kind, "state": run.state},
-        "clock": {"market": now.isoformat(), "wall": clock.wall_now().isoformat(), "speed": run.speed_reached or run.speed},
+        "clock": {
+            "market": now.isoformat(),
+            "wall": clock.wall_now().isoformat(),
+            "speed": run.speed_reached or run.speed,
+        },
         "feeds": _feeds(run),
         "rounds": {state: rounds.get(state, 0) for state in Round.State.values},
         "votes": _votes(window),
