@@ -1,29 +1,39 @@
 """Who is looking, and what they may fetch. Permission lives in these fetches: what is foreign does not exist."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from importlib import import_module
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django_scopes import scopes_disabled
+from rest_framework.request import Request
 
-from accounts.models import MANAGING_ROLES, WRITING_ROLES, Acceptance, Invitation, Membership, Role, User
+from accounts.models import MANAGING_ROLES, WRITING_ROLES, Acceptance, Invitation, Membership, Organization, Role, User
 from accounts.plans import FREE, Plan, plan_of
 from accounts.scoping import acting_as
 
 SESSION_ORGANIZATION = "organization"
 """The session's key for the active organization's id."""
 
+P = ParamSpec("P")
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who looks at a page, a socket or an answer, reduced to what decides what they see.
 
-    A visitor has no user and the Free plan. A member who has not accepted the terms and the risk disclaimer sees what
-    a visitor sees.
+    A visitor has no user and the Free plan. A member who has not accepted the terms and the risk disclaimer sees no
+    more of the signals than a visitor does.
     """
 
     user_id: int | None = None
@@ -49,8 +59,13 @@ class Viewer:
         return self.role in MANAGING_ROLES
 
     @property
+    def must_accept(self) -> bool:
+        """Signed in, but has still to accept the present terms and risk disclaimer."""
+        return self.user_id is not None and not self.accepted
+
+    @property
     def is_live(self) -> bool:
-        """May see signals under the rules of their own plan."""
+        """Sees rounds and signals under the rules of their own plan."""
         return self.organization_id is not None and self.accepted
 
     @property
@@ -62,44 +77,53 @@ class Viewer:
 VISITOR = Viewer()
 
 
-def viewer_of(request: HttpRequest) -> Viewer:
+def viewer_of(request: HttpRequest | Request) -> Viewer:
     """The request's viewer, put there by `TenantMiddleware`."""
     viewer: Viewer = getattr(request, "viewer", VISITOR)
     return viewer
 
 
-def viewer_of_user(user: User | AnonymousUser, wanted_organization: object = None) -> Viewer:
+def viewer_of_user(user: User | AnonymousUser, wanted: object = None) -> Viewer:
     """Look up what a person may see now.
 
     Args:
         user: the session's user.
-        wanted_organization: the session's organization id; one the user does not belong to is passed over.
+        wanted: the session's organization id; one the user does not belong to is passed over.
     """
     if not isinstance(user, User) or not user.is_active:
         return VISITOR
     with acting_as(user.pk):
-        membership = _active_membership(user, wanted_organization)
-        accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
+        return find_viewer(user, wanted)
+
+
+def find_viewer(user: User, wanted: object) -> Viewer:
+    """The same, for who is inside `acting_as(user)` already."""
+    membership = _active_membership(user, wanted)
+    accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
-    organization = membership.organization
-    return Viewer(user.pk, organization.pk, Role(membership.role), plan_of(organization.plan), accepted, user.is_staff)
+    plan = plan_of(membership.organization.plan)
+    return Viewer(user.pk, membership.organization_id, Role(membership.role), plan, accepted, user.is_staff)
 
 
 def viewer_of_scope(scope: dict[str, Any]) -> Viewer:
-    """The viewer of a WebSocket, from the session and user that Channels' middleware put into its scope.
+    """The viewer of a WebSocket, from the session in its scope; call it through `database_sync_to_async`.
 
-    Reads the database anew each time, so it is also the periodic check that a session still holds; call it through
-    `database_sync_to_async`. A user changed in the meantime (disabled, new password) counts as a visitor.
+    Reads session, user and membership anew each time, so it is also the periodic check that a socket may stay: a
+    session that ended, a disabled user and a changed password all make a visitor.
     """
-    user = scope.get("user")
-    session = scope.get("session")
-    if user is None or not getattr(user, "is_authenticated", False):
+    key = getattr(scope.get("session"), "session_key", None)
+    if key is None:
         return VISITOR
-    fresh = User.objects.filter(pk=user.pk, is_active=True, password=user.password).first()
-    if fresh is None or session is None or not session.exists(session.session_key):
-        return VISITOR
-    return viewer_of_user(fresh, session.get(SESSION_ORGANIZATION))
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return viewer_of_user(get_user(request), request.session.get(SESSION_ORGANIZATION))
+
+
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """All memberships of a person, oldest first; the inner wall lets them through inside `acting_as(user)` only."""
+    with scopes_disabled():
+        return Membership.objects.filter(user=user).select_related("organization").order_by("pk")
 
 
 def _active_membership(user: User, wanted: object) -> Membership | None:
@@ -108,28 +132,51 @@ def _active_membership(user: User, wanted: object) -> Membership | None:
     return next((membership for membership in found if membership.organization_id == wanted), next(iter(found), None))
 
 
-def memberships_of(user: User) -> QuerySet[Membership]:
-    """All memberships of a person, oldest first; the walls let them through inside `acting_as(user)` only."""
-    with scopes_disabled():
-        return Membership.objects.filter(user=user).select_related("organization").order_by("pk")
-
-
 def require_managing(viewer: Viewer) -> None:
     """Raise 403 unless the viewer may manage their own organization."""
     if not viewer.may_manage:
         raise PermissionDenied("only owners and admins of the organization may do this")
 
 
-def access_memberships(viewer: Viewer) -> QuerySet[Membership]:
-    """The memberships of the viewer's organization; 404 for who belongs to none."""
+def acceptance_required(
+    view: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Send a member who has still to accept the terms to the page that asks for it, and back afterwards."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if viewer_of(request).must_accept:
+            query = urlencode({"next": request.get_full_path()})
+            return HttpResponseRedirect(f"{reverse('accounts:accept')}?{query}")
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def access_organization(viewer: Viewer) -> Organization:
+    """The viewer's active organization; 404 for who belongs to none."""
     if viewer.organization_id is None:
         raise Http404
-    return Membership.objects.filter(organization_id=viewer.organization_id).select_related("user").order_by("pk")
+    return get_object_or_404(Organization.objects, pk=viewer.organization_id)
+
+
+def access_memberships(viewer: Viewer) -> QuerySet[Membership]:
+    """The memberships of the viewer's organization, oldest first; 404 for who belongs to none."""
+    organization = access_organization(viewer)
+    return Membership.objects.filter(organization=organization).select_related("user").order_by("pk")
+
+
+def access_membership(viewer: Viewer, pk: int) -> Membership:
+    """One membership of the viewer's organization; 404 where it is foreign or absent."""
+    return get_object_or_404(access_memberships(viewer), pk=pk)
 
 
 def access_invitations(viewer: Viewer) -> QuerySet[Invitation]:
-    """The open invitations of the viewer's organization; 404 for who belongs to none."""
-    if viewer.organization_id is None:
-        raise Http404
-    open_ones = Invitation.objects.filter(organization_id=viewer.organization_id, accepted_at__isnull=True)
-    return open_ones.order_by("pk")
+    """The open invitations of the viewer's organization, oldest first; 404 for who belongs to none."""
+    organization = access_organization(viewer)
+    return Invitation.objects.filter(organization=organization, accepted_at__isnull=True).order_by("pk")
+
+
+def access_invitation(viewer: Viewer, pk: int) -> Invitation:
+    """One open invitation of the viewer's organization; 404 where it is foreign or absent."""
+    return get_object_or_404(access_invitations(viewer), pk=pk)

@@ -7,7 +7,7 @@ row-level security returns nothing without the transaction's settings (`accounts
 import secrets
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -17,21 +17,22 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.scoping import tenant_manager
+from accounts.plans import PLANS
+from accounts.scoping import TenantManager
 from lib.clock import wall_now
 
 
 class UserManager(BaseUserManager["User"]):
     """Makes users; addresses are kept in lower case so that one mailbox is one account."""
 
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+    def create_user(self, email: str, password: str | None = None, **fields: str | bool) -> "User":
         """A saved user without an organization; `accounts.founding.found_organization` gives one."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+    def create_superuser(self, email: str, password: str | None = None, **fields: str | bool) -> "User":
         """An operator: may enter the admin, whose requests run as audited operator work."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
@@ -86,15 +87,20 @@ def default_plan() -> str:
     return str(settings.DEFAULT_PLAN)
 
 
+def plan_choices() -> list[tuple[str, str]]:
+    """Plans as a form offers them; a callable, so that a new plan is no migration."""
+    return [(plan.key, plan.title) for plan in PLANS.values()]
+
+
 class Organization(models.Model):
     """The tenant. Its plan decides what its members see (`accounts.plans`)."""
 
     slug = models.SlugField(_("public id"), unique=True, default=new_slug, editable=False)
     name = models.CharField(_("name"), max_length=120)
-    plan = models.CharField(_("plan"), max_length=20, default=default_plan)
+    plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
 
-    objects: ClassVar[models.Manager["Organization"]] = tenant_manager("pk")
+    objects: ClassVar[TenantManager[Self]] = TenantManager("pk")
 
     def __str__(self) -> str:
         return self.name
@@ -108,7 +114,7 @@ class Membership(models.Model):
     role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(_("since"), default=wall_now, editable=False)
 
-    objects: ClassVar[models.Manager["Membership"]] = tenant_manager()
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
         constraints = [
@@ -132,7 +138,7 @@ class Invitation(models.Model):
     expires_at = models.DateTimeField(_("expires"))
     accepted_at = models.DateTimeField(_("accepted"), null=True, blank=True)
 
-    objects: ClassVar[models.Manager["Invitation"]] = tenant_manager()
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
         constraints = [
@@ -166,7 +172,7 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
-    objects: ClassVar[models.Manager["ApiKey"]] = tenant_manager()
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -202,7 +208,7 @@ class AuditEntry(models.Model):
     action = models.CharField(_("what"), max_length=60)
     details = models.JSONField(_("details"), default=dict)
 
-    objects: ClassVar[models.Manager["AuditEntry"]] = tenant_manager()
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
         verbose_name_plural = "audit entries"

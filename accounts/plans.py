@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-from lib.errors import CandorError
-
-
-class UnknownPlan(CandorError):
-    """A plan key that no plan has."""
+from accounts.errors import PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +39,4 @@ def plan_of(key: str) -> Plan:
     try:
         return PLANS[key]
     except KeyError:
-        raise UnknownPlan(f"plan {key!r} is unknown: use one of {', '.join(PLANS)}") from None
+        raise PlanError(f"plan {key!r} is unknown: use one of {', '.join(PLANS)}") from None

@@ -58,6 +58,10 @@ class FittedVoter:
     later: Figures
 
 
+OnFitted = Callable[[str, FittedVoter], None]
+"""(seat, its fitted voter), called as soon as that seat is ready: it may vote before the others are trained."""
+
+
 @dataclass(frozen=True, slots=True)
 class PanelFit:
     """A trained panel. `slices` maps train, validation, calibration to (first, last decision instant, rows)."""
@@ -78,6 +82,7 @@ def fit_panel(
     score: Score,
     seats: Sequence[str] = LOCAL_SEATS,
     on_progress: OnProgress | None = None,
+    on_fitted: OnFitted | None = None,
     seed: int = 0,
 ) -> PanelFit:
     """Fit the local voters among `seats`, choose their thresholds, calibrate the consensus.
@@ -96,6 +101,8 @@ def fit_panel(
     for seat in (seat for seat in seats if not VOTERS[seat].llm):
         try:
             voters[seat] = _fit_seat(seat, (train, validation, later), profile, columns, on_progress, seed)
+            if on_fitted:
+                on_fitted(seat, voters[seat])
         except NotEnoughData as error:
             untrained[seat] = str(error)
     side, points = score(predict_panel(voters, later))

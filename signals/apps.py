@@ -8,3 +8,7 @@ class SignalsConfig(AppConfig):
 
     name = "signals"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        from signals import receivers, rights  # noqa: F401  # importing connects them

@@ -14,7 +14,7 @@ BIN_WIDTH = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """P(the direction is right | no tie), with the past it rests on: n cases of its bin and their 95 % interval."""
+    """P(the direction is right; a tie is not), with the past it rests on: n cases of its bin and their 95 % interval."""
 
     value: float
     low: float
@@ -33,15 +33,29 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Isotonic knots lean → P(up), fitted on a slice later than the voters', and the record of each bin."""
+    """Isotonic knots from the panel's lean towards its direction to the share that came true (ties did not).
+
+    Fitted on decisions that met the quorum, on a slice later than anything a voter saw.
+    """
 
     lean: tuple[float, ...]
-    up: tuple[float, ...]
-    validation: dict[int, Bin]  # bin number of the stated probability of the direction taken → its past
+    right: tuple[float, ...]
+    validation: dict[int, Bin]  # bin of the stated probability → its past
 
-    def p_up(self, lean: float) -> float:
-        """Interpolated P(up) at `lean`, constant beyond the outermost knots."""
-        return float(np.interp(lean, self.lean, self.up))
+    @classmethod
+    def from_knots(cls, knots: dict[str, Any]) -> "Calibration | None":
+        """Read what `models_ml.fitting.calibrate` wrote; None where no decision was there to learn from."""
+        if not knots.get("x"):
+            return None
+        bins: dict[int, Bin] = {}
+        for stated_as, n, won in zip(knots["y"], knots["n"], knots["won"], strict=True):
+            past = bins.get(bin_of(stated_as), Bin(0, 0))
+            bins[bin_of(stated_as)] = Bin(past.n + n, past.right + won)
+        return cls(tuple(knots["x"]), tuple(knots["y"]), bins)
+
+    def at(self, lean: float) -> float:
+        """Interpolated probability at `lean`, constant beyond the outermost knots."""
+        return float(np.interp(lean, self.lean, self.right))
 
 
 def lean_of(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -86,8 +100,7 @@ def stated(
     """
     if calibration is None or direction == 0 or not np.isfinite(lean):
         return None
-    up = calibration.p_up(lean)
-    value = up if direction > 0 else 1.0 - up
+    value = calibration.at(lean * direction)
     number = bin_of(value)
     past, source = (live or {}).get(number, Bin(0, 0)), "live"
     if past.n < MIN_N:

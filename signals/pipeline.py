@@ -92,7 +92,7 @@ def decide(
 
 
 def _state(context: Context, counted: Consensus, vetoes: tuple[str, ...]) -> str:
-    if context.taint:
+    if context.tainted:
         return "tainted"
     if counted.direction == 0:
         return "silent"

@@ -10,6 +10,9 @@ from markets.values import TaintFlag
 EXTREME_PERCENTILE = 0.99
 """Volatility above this share of its own past day is extreme: sign forecasts were never validated there."""
 
+HARMLESS = TaintFlag.REPAIRED
+"""A repaired candle is the venue's own and whole; the flag is stored on the round and shown, and vetoes nothing."""
+
 WEIGHTS = {"volatility": 0.4, "range": 0.2, "quality": 0.2, "age": 0.2}
 """Parts of the risk score; they sum to 1, volatility counts most because size of loss follows it."""
 
@@ -45,6 +48,11 @@ class Context:
     model_age: float
     market_class: str = "crypto"
 
+    @property
+    def tainted(self) -> bool:
+        """True when the window holds anything but sound, timely candles."""
+        return bool(self.taint & ~HARMLESS)
+
 
 @dataclass(frozen=True, slots=True)
 class RiskRules:
@@ -61,7 +69,7 @@ def parts_of(context: Context) -> dict[str, float]:
     raw = {
         "volatility": context.volatility_percentile,
         "range": context.range_atr / RANGE_FULL,
-        "quality": 1.0 if context.taint else (1.0 - quality) * 10,  # 90 % of due candles is already the worst
+        "quality": 1.0 if context.tainted else (1.0 - quality) * 10,  # 90 % of due candles is already the worst
         "age": context.model_age,
     }
     return {name: float(np.clip(value, 0, 1)) if np.isfinite(value) else 1.0 for name, value in raw.items()}
@@ -91,7 +99,7 @@ def _extreme(context: Context, score: float, rules: RiskRules) -> bool:
 
 
 def _tainted(context: Context, score: float, rules: RiskRules) -> bool:
-    return bool(context.taint)
+    return context.tainted
 
 
 def _old_models(context: Context, score: float, rules: RiskRules) -> bool:

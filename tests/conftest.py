@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.database"]
+pytest_plugins = ["tests.database", "tests.people"]
 
 
 def data_folder() -> Path:

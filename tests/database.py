@@ -5,9 +5,11 @@ is the wheel's, under `var/test-postgres`, started by the first test that touche
 """
 
 import hashlib
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,7 +75,7 @@ def _state() -> str:
     digest = hashlib.sha256(ROLE_SQL.encode())
     loader = MigrationLoader(None, ignore_no_migrations=True)
     modules = {migration.__module__ for migration in loader.disk_migrations.values()}
-    files = [Path(__import__(module, fromlist=["x"]).__file__) for module in sorted(modules)]
+    files = [Path(inspect.getfile(import_module(module))) for module in sorted(modules)]
     here = Path(__file__).parents[1]
     for path in [*files, here / "lib" / "postgres.py", here / "accounts" / "scoping.py"]:
         digest.update(path.read_bytes())

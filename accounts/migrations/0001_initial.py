@@ -35,7 +35,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=120, verbose_name="name")),
-                ("plan", models.CharField(default=accounts.models.default_plan, max_length=20, verbose_name="plan")),
+                (
+                    "plan",
+                    models.CharField(
+                        choices=accounts.models.plan_choices,
+                        default=accounts.models.default_plan,
+                        max_length=20,
+                        verbose_name="plan",
+                    ),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(default=lib.clock.wall_now, editable=False, verbose_name="created"),
@@ -303,7 +311,7 @@ class Migration(migrations.Migration):
         RowLevelSecurity(
             "organization",
             "id",
-            also_read=f"id IN (SELECT organization_id FROM accounts_membership WHERE user_id = {ME})",
+            also_read=f"id IN (SELECT organization_id FROM accounts_membership WHERE user_id = {ME})",  # noqa: S608  # a constant
         ),
         RowLevelSecurity("membership", also_user="user_id"),
         RowLevelSecurity("invitation", also_email="email"),

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+from csp.constants import NONCE
+
 from config import env
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -153,8 +155,8 @@ STORAGES = {
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
-        "script-src": ["'self'", "{nonce}"],
-        "style-src": ["'self'", "{nonce}"],
+        "script-src": ["'self'", NONCE],
+        "style-src": ["'self'", NONCE],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
@@ -214,6 +216,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # ---- the market and the record
 MARKET = env.text("MARKET", "auto")
 HORIZON_S = 60
+PUSH_RETENTION = timedelta(hours=26)
 LATE_AFTER_S = env.number("LATE_AFTER_S", 3.0, low=0.1, high=60)
 QUALITY_HOUR_FLOOR = env.number("QUALITY_HOUR_FLOOR", 0.95, low=0, high=1)
 QUALITY_DAY_FLOOR = env.number("QUALITY_DAY_FLOOR", 0.99, low=0, high=1)

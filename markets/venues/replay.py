@@ -31,7 +31,7 @@ LIVE_S = 6 * 3600
 """How much of a recording is streamed by default; the rest is history."""
 PAGE = 5000
 
-FIAT = ("AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF")
+FIAT: tuple[str, ...] = ("AUD", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF")
 FIAT += ("JPY", "MXN", "NOK", "NZD", "PLN", "SEK", "SGD", "TRY", "USD", "ZAR")
 METALS = frozenset({"XAU", "XAG", "XPT", "XPD"})
 INDICES = frozenset({"SPX", "NSX", "NDX", "DJI", "GRX", "UKX", "JPX", "FRX", "ETX", "AUX", "HKX"})

@@ -1,7 +1,7 @@
-"""Features: one function for training, replay and live, and the same forms for the page's chart. Only numpy is loaded."""
+"""Features: one function for training, replay and live, and the same forms for charts. Only numpy is loaded."""
 
 from models_ml.features.charts import CHART_LOOKBACK, atr, indicators, patterns
-from models_ml.features.matrix import BadCandles, build
+from models_ml.features.matrix import BadCandlesError, build
 from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK
 from models_ml.features.window import Feature, Window
 
@@ -12,7 +12,7 @@ __all__ = [
     "FEATURES_HASH",
     "FEATURE_GROUPS",
     "LOOKBACK",
-    "BadCandles",
+    "BadCandlesError",
     "Feature",
     "Window",
     "atr",

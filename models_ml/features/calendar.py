@@ -21,11 +21,11 @@ SESSIONS = {"asia": (0, 9), "europe": (7, 16), "america": (13, 22)}
 
 def decided_at(w: Window) -> IntArray:
     """Epoch seconds of each row's close."""
-    return w.open_times + BASE_SECONDS
+    return w.wanted_times + BASE_SECONDS
 
 
 def _everywhere(w: Window, values: FloatArray) -> FloatArray:
-    return np.broadcast_to(values, w.close.shape)
+    return np.broadcast_to(values, (w.close.shape[0], len(values)))
 
 
 def phase(period: int, wave: np.ufunc, start: int = 0) -> Formula:

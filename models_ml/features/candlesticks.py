@@ -5,7 +5,7 @@ body of the ten candles before the pattern, so that the words mean the same on e
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray
 from models_ml.features.rolling import ratio, rolling_mean, shifted
-from models_ml.features.trend import ATR_LOOKBACK
 from models_ml.features.window import Feature, Formula, Window
 
 USUAL = 10
@@ -35,16 +34,24 @@ class Shapes:
     window: Window
     usual_body: FloatArray  # mean body of the ten candles before the pattern
     usual_span: FloatArray
+    earlier: dict[int, "Shapes"] = field(default_factory=dict)
 
     @classmethod
     def of(cls, window: Window, candles: int) -> "Shapes":
         """Shapes for a pattern of `candles` candles."""
-        size = shifted(np.abs(window.body), candles)
-        return cls(window, rolling_mean(size, USUAL), rolling_mean(shifted(window.span, candles), USUAL))
+        return window.shared(f"shapes {candles}", lambda: cls._of(window, candles))
+
+    @classmethod
+    def _of(cls, window: Window, candles: int) -> "Shapes":
+        body = window.shared("usual body", lambda: rolling_mean(np.abs(window.body), USUAL))
+        span = window.shared("usual span", lambda: rolling_mean(window.span, USUAL))
+        return cls(window, shifted(body, candles), shifted(span, candles))
 
     def at(self, age: int) -> "Shapes":
         """The candles `age` steps ago against the same usual body."""
-        return Shapes(self.window.before(age), self.usual_body, self.usual_span) if age else self
+        if age not in self.earlier:
+            self.earlier[age] = Shapes(self.window.before(age), self.usual_body, self.usual_span)
+        return self.earlier[age]
 
     @cached_property
     def rises(self) -> Mask:
@@ -120,7 +127,7 @@ def hammer(now: Shapes) -> tuple[Mask, Mask]:
 
 
 def star(now: Shapes) -> tuple[Mask, Mask]:
-    """Small body under an upper shadow of twice its height: inverted hammer after a fall, shooting star after a rise."""
+    """Small body under an upper shadow of twice its height: inverted hammer or shooting star, by the trend before."""
     shape = (now.size > 0) & (now.upper >= 2 * now.size) & (now.lower <= now.window.span * DOJI_SHARE)
     trend = now.trend(1)
     return shape & (trend < 0), shape & (trend > 0)
@@ -168,7 +175,7 @@ def star_of_three(now: Shapes) -> tuple[Mask, Mask]:
 
 
 def soldiers(now: Shapes) -> tuple[Mask, Mask]:
-    """Three white soldiers, three black crows: three long bodies, each opening in the last body and closing beyond it."""
+    """Three white soldiers, three black crows: long bodies, each opening in the last one and closing beyond it."""
     second, first = now.at(1), now.at(2)
     long = now.long & second.long & first.long
     bull, bear = long & now.rises & second.rises & first.rises, long & now.falls & second.falls & first.falls
@@ -242,15 +249,15 @@ def lower_share(w: Window) -> FloatArray:
 
 
 def body_size(w: Window) -> FloatArray:
-    """(close − open) / ATR 14."""
-    return ratio(w.body, w.atr)
+    """(close − open) / MTR 14."""
+    return ratio(w.body, w.reach)
 
 
 FEATURES = (
     Feature("body_share", "−1..1", "(close − open) / (high − low)", 1, body_share),
     Feature("upper_share", "0..1", "upper shadow / (high − low)", 1, upper_share),
     Feature("lower_share", "0..1", "lower shadow / (high − low)", 1, lower_share),
-    Feature("body_size", "ATR", "(close − open) / ATR 14", ATR_LOOKBACK, body_size),
+    Feature("body_size", "MTR", "(close − open) / MTR 14", 15, body_size),
     *(
         Feature(f"pattern_{name}", "−1, 0, 1", source, pattern_lookback(candles), pattern(candles, rule))
         for name, (candles, rule, source) in PATTERNS.items()

@@ -1,6 +1,8 @@
 """`build`: candles in, feature matrix out; the one function of training, replay and live."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +12,32 @@ from markets.values import FloatArray, IntArray
 from models_ml.features.registry import FEATURES, LOOKBACK
 from models_ml.features.window import BASE_SECONDS, Feature, Window
 
-TIERS = (20, 80, 300, 560, LOOKBACK)
-"""Look-backs for which one window is cut; a feature runs in the shortest that holds its own."""
-
-BLOCK = 1 << 18
-"""Candles worked on at a time: with more, the series leave the processor's cache."""
+LENGTHS = (1, 21, 36, 80, 120, 210, 260)
+"""Look-backs at which windows of base candles are cut apart; a feature runs in the shortest that holds its own."""
 
 
-class BadCandles(CandorError):
+def _tiers() -> list[list[tuple[int, Feature]]]:
+    """Numbered features that share a window: those of one higher timeframe, or those of about one look-back."""
+    tiers: dict[tuple[int, int], list[tuple[int, Feature]]] = {}
+    for place, feature in enumerate(FEATURES):
+        length = bisect_left(LENGTHS, feature.lookback) if feature.minutes == 1 else 0
+        tiers.setdefault((feature.minutes, length), []).append((place, feature))
+    return list(tiers.values())
+
+
+TIERS = _tiers()
+
+CHUNK = 1 << 15
+"""Rows worked on at a time: bounds the memory that a long history takes beside its result."""
+
+PADDING = 72
+"""Empty places after each column of a long block: columns a power of two apart share cache lines when transposed."""
+
+BLOCK = 1 << 17
+"""Candles of all instruments worked on at a time."""
+
+
+class BadCandlesError(CandorError):
     """Candles that are no regular panel."""
 
 
@@ -36,81 +56,97 @@ def build(open_times: IntArray, ohlcv: FloatArray, rows: int | None = None) -> F
         feature's look-back is missing or was before the first, or where the formula has no answer; never infinite.
 
     Raises:
-        BadCandles: shapes that do not fit, times off the grid, or more rows than candles.
+        BadCandlesError: shapes that do not fit, times off the grid, or more rows than candles.
     """
     _check(open_times, ohlcv, rows)
     instruments, steps = ohlcv.shape[:2]
     rows = steps if rows is None else rows
-    out = np.full((instruments, rows, len(FEATURES)), np.nan)
-    used = min(steps, LOOKBACK - 1 + rows)
-    size = max(1, BLOCK // max(used, 1))
+    out = np.empty((instruments, rows, len(FEATURES)))
+    longest = min(rows, CHUNK)
+    together = max(1, min(BLOCK // (longest + LOOKBACK), instruments))
+    # One working space for all blocks, by column: touching fresh memory costs more than most formulas.
+    space = np.empty((len(FEATURES), together, longest + (PADDING if longest > PADDING else 0)))
     # Unknown values arise as NaN and infinity on purpose and are masked at the end, once for all formulas.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        for first in range(0, instruments if rows else 0, size):
-            part = slice(first, first + size)
-            _fill(out[part], open_times[steps - used :], ohlcv[part, steps - used :], rows)
+        for some, start in product(range(0, instruments, together), range(0, rows, CHUNK)):
+            block = out[some : some + together, start : start + CHUNK]
+            end = steps - rows + start + block.shape[1]
+            seen = slice(max(end - block.shape[1] - LOOKBACK + 1, 0), end)
+            columns = space[:, : block.shape[0], : block.shape[1]]
+            _fill(columns, open_times[seen], ohlcv[some : some + together, seen])
+            block[...] = np.moveaxis(columns, 0, -1)
     return out
 
 
 def _check(open_times: IntArray, ohlcv: FloatArray, rows: int | None) -> None:
     if ohlcv.ndim != 3 or ohlcv.shape[2] != 5:
-        raise BadCandles(f"candles of shape {ohlcv.shape}: pass (instruments, minutes, 5)")
+        raise BadCandlesError(f"candles of shape {ohlcv.shape}: pass (instruments, minutes, 5)")
     if open_times.shape != (ohlcv.shape[1],):
-        raise BadCandles(f"{open_times.shape} open times for {ohlcv.shape[1]} minutes: pass one for each")
+        raise BadCandlesError(f"{open_times.shape} open times for {ohlcv.shape[1]} minutes: pass one for each")
     if np.any(open_times % BASE_SECONDS) or np.any(np.diff(open_times) <= 0):
-        raise BadCandles("open times are not strictly ascending whole minutes: sort them and drop duplicates")
+        raise BadCandlesError("open times are not strictly ascending whole minutes: sort them and drop duplicates")
     if rows is not None and not 0 <= rows <= len(open_times):
-        raise BadCandles(f"{rows} rows wanted of {len(open_times)} minutes: load more candles or ask for fewer rows")
+        raise BadCandlesError(
+            f"{rows} rows wanted of {len(open_times)} minutes: load more candles or ask for fewer rows"
+        )
 
 
-def _fill(out: FloatArray, open_times: IntArray, ohlcv: FloatArray, rows: int) -> None:
-    """Write the features of one block of instruments into `out` (I, rows, F)."""
+def _fill(columns: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
+    """Write the features of the last rows of the candles into `columns` (F, I, rows)."""
+    rows = columns.shape[2]
     fields, missing = known_fields(ohlcv)
     masks = _Masks(missing, rows)
-    columns = np.empty((len(FEATURES), *out.shape[:2]))
     for window, tier in _windows(open_times, fields, rows):
         for place, feature in tier:
-            values = feature.of(window)[..., -rows:]
-            np.copyto(columns[place], np.nan)
-            np.copyto(columns[place], values, where=np.isfinite(values) & masks.whole(feature.lookback))
-    out[...] = np.moveaxis(columns, 0, -1)
+            columns[place] = feature.of(window)[..., -rows:]
+    np.copyto(columns, np.nan, where=~np.isfinite(columns))
+    for place, feature in enumerate(FEATURES):
+        spoilt = masks.spoilt(feature.lookback)
+        if spoilt is not None:
+            columns[place, spoilt] = np.nan
 
 
 def known_fields(ohlcv: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Contiguous fields (5, I, T) with every missing candle NaN in all of them, and where they are missing (I, T)."""
     fields = np.array(np.moveaxis(ohlcv, -1, 0), dtype=np.float64, order="C")
-    known = np.isfinite(fields).all(axis=0) & (fields[:4] > 0).all(axis=0) & (fields[4] >= 0)
-    fields[:, ~known] = np.nan
-    return fields, ~known
+    with np.errstate(invalid="ignore", over="ignore"):
+        missing = ~(np.isfinite(fields.sum(axis=0)) & (fields[:4].min(axis=0) > 0) & (fields[4] >= 0))
+    if missing.any():
+        fields[:, missing] = np.nan
+    return fields, missing
 
 
 class _Masks:
-    """For each look-back: the rows all of whose candles are there."""
+    """For each look-back: the rows that miss a candle of it."""
 
     def __init__(self, missing: NDArray[np.bool_], rows: int) -> None:
         self.rows = rows
         self.before = np.zeros((missing.shape[0], missing.shape[1] + 1), dtype=np.int64)
         np.cumsum(missing, axis=1, out=self.before[:, 1:])
-        self.cache: dict[int, NDArray[np.bool_]] = {}
+        self.cache: dict[int, NDArray[np.bool_] | None] = {}
 
-    def whole(self, lookback: int) -> NDArray[np.bool_]:
+    def spoilt(self, lookback: int) -> NDArray[np.bool_] | None:
+        """Where (I, rows) a candle is missing; None where none is."""
         if lookback not in self.cache:
             steps = self.before.shape[1] - 1
             ends = np.arange(steps - self.rows, steps) + 1
             starts = np.maximum(ends - lookback, 0)
             gaps = self.before[:, ends] - self.before[:, starts]
-            self.cache[lookback] = (gaps == 0) & (ends >= lookback)
+            spoilt = (gaps > 0) | (ends < lookback)
+            self.cache[lookback] = spoilt if spoilt.any() else None
         return self.cache[lookback]
 
 
-def _windows(
-    open_times: IntArray, fields: FloatArray, rows: int
-) -> Iterator[tuple[Window, list[tuple[int, Feature]]]]:
-    """Windows with the features to compute in each: short ones apart while that saves work."""
-    tiers = TIERS if rows < LOOKBACK else TIERS[-1:]
-    shorter = -1
-    for longest in tiers:
-        tier = [(n, f) for n, f in enumerate(FEATURES) if shorter < f.lookback <= longest]
-        shorter = longest
-        first = max(len(open_times) - (max(longest, 1) - 1 + rows), 0)
-        yield Window(open_times[first:], fields[..., first:]), tier
+def _windows(open_times: IntArray, fields: FloatArray, rows: int) -> Iterator[tuple[Window, list[tuple[int, Feature]]]]:
+    """Windows with the features to compute in each, numbered by column.
+
+    Few rows: the short look-backs get windows of their own, for most of a long one would be computed in vain. Many
+    rows: one window for all, so that everything shared is computed once.
+    """
+    if rows >= LOOKBACK:
+        yield Window(open_times, fields, rows), list(enumerate(FEATURES))
+        return
+    for tier in TIERS:
+        longest = max(1, *(feature.lookback for _, feature in tier))
+        first = max(len(open_times) - (longest - 1 + rows), 0)
+        yield Window(open_times[first:], fields[..., first:], rows), tier

@@ -6,6 +6,7 @@ from markets.values import FloatArray
 from models_ml.features.rolling import (
     ema,
     ema_taps,
+    gap,
     mean_and_std,
     mean_deviation,
     ratio,
@@ -17,7 +18,7 @@ from models_ml.features.rolling import (
     wilder,
     wilder_taps,
 )
-from models_ml.features.trend import ATR_LOOKBACK, channel
+from models_ml.features.trend import channel
 from models_ml.features.window import Feature, Formula, Window
 
 CCI_SCALE = 0.015
@@ -31,7 +32,7 @@ def strength(moves: FloatArray, length: int) -> FloatArray:
 
 def rsi(length: int) -> Formula:
     """Wilder's RSI (1978), centred."""
-    return lambda w: strength(w.moves, length)
+    return lambda w: w.shared(f"rsi {length}", lambda: strength(w.moves, length))
 
 
 def rsi_simple(length: int) -> Formula:
@@ -73,21 +74,21 @@ def true_strength(w: Window) -> FloatArray:
 
 
 def awesome(w: Window) -> FloatArray:
-    """Awesome oscillator (Williams 1998) / ATR: SMA 5 − SMA 34 of the middle of each candle."""
+    """Awesome oscillator (Williams 1998) / MTR: SMA 5 − SMA 34 of the middle of each candle."""
     middle = (w.high + w.low) / 2
-    return ratio(mean_and_std(middle, 5)[0] - mean_and_std(middle, 34)[0], w.atr)
+    return ratio(gap(rolling_mean(middle, 5), rolling_mean(middle, 34)), w.reach)
 
 
 def stochastic_rsi(w: Window) -> FloatArray:
     """Place of RSI 14 in its range of 14, centred (Chande, Kroll 1994)."""
-    value = strength(w.moves, 14)
+    value = rsi(14)(w)
     top, bottom = rolling_max(value, 14), rolling_min(value, 14)
     return ratio((value - bottom) - (top - value), top - bottom)
 
 
 def rsi_change(w: Window) -> FloatArray:
     """Change of the centred RSI 14 over five candles."""
-    value = strength(w.moves, 14)
+    value = rsi(14)(w)
     return value - shifted(value, 5)
 
 
@@ -104,7 +105,6 @@ def acceleration(over: int) -> Formula:
 FEATURES = (
     Feature("rsi_7", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(7) + 1, rsi(7)),
     Feature("rsi_14", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(14) + 1, rsi(14)),
-    Feature("rsi_21", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(21) + 1, rsi(21)),
     Feature("rsi_simple_14", "−1..1", "Cutler: RSI of plain sums; Chande: CMO / 100", 15, rsi_simple(14)),
     Feature("stochastic_k_14_3", "−1..1", "Lane: slow %K, centred", 16, stochastic_k),
     Feature("stochastic_d_14_3_3", "−1..1", "Lane: %D, centred", 18, stochastic_d),
@@ -112,9 +112,8 @@ FEATURES = (
     Feature("cci_20", "CCI / 100", "Lambert: CCI / 100", 20, cci(20)),
     Feature("ultimate_7_14_28", "−1..1", "Williams: (UO − 50) / 50", 29, ultimate),
     Feature("true_strength_25_13", "−1..1", "Blau: TSI / 100", ema_taps(25) + ema_taps(13), true_strength),
-    Feature("awesome_5_34", "ATR", "Williams: SMA 5 − SMA 34 of the middle / ATR 14", ATR_LOOKBACK, awesome),
-    Feature("stochastic_rsi_14", "−1..1", "Chande, Kroll: RSI 14 in its range of 14", ATR_LOOKBACK + 13, stochastic_rsi),
-    Feature("rsi_change_5", "−2..2", "RSI 14 − RSI 14 five candles ago, centred", ATR_LOOKBACK + 5, rsi_change),
+    Feature("awesome_5_34", "MTR", "Williams: SMA 5 − SMA 34 of the middle / MTR 14", 34, awesome),
+    Feature("stochastic_rsi_14", "−1..1", "Chande, Kroll: RSI 14 in its range", wilder_taps(14) + 14, stochastic_rsi),
+    Feature("rsi_change_5", "−2..2", "RSI 14 − RSI 14 five candles ago, centred", wilder_taps(14) + 6, rsi_change),
     Feature("acceleration_5", "σ", "return of 5 − the return of 5 before / σ 60", 61, acceleration(5)),
-    Feature("acceleration_15", "σ", "return of 15 − the return of 15 before / σ 60", 61, acceleration(15)),
 )

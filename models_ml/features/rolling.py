@@ -14,8 +14,11 @@ import numpy as np
 
 from markets.values import FloatArray
 
-TRUNCATION = 1e-8
-"""Weight an exponential mean leaves out: it is cut after the first power of two of values that reaches this."""
+TRUNCATION = 1e-6
+"""Weight that an exponential mean may leave out: its error is at most this share of the range of its values."""
+
+TAPS_STEP = 32
+"""Exponential means are cut after a multiple of this: fewer, fuller blocks to fold."""
 
 ROUNDING = 1e-12
 """Two numbers closer than this share of their size are equal: the rest is rounding, far below any tick."""
@@ -124,8 +127,8 @@ def decayed_mean(values: FloatArray, decay: float, taps: int) -> FloatArray:
 
 
 def taps_of(decay: float) -> int:
-    """Values after which the weight left out is at most `TRUNCATION`, as a power of two."""
-    return 1 << math.ceil(math.log2(math.log(TRUNCATION) / math.log(decay)))
+    """Values after which the weight left out is at most `TRUNCATION`, rounded up to `TAPS_STEP`."""
+    return math.ceil(math.log(TRUNCATION) / math.log(decay) / TAPS_STEP) * TAPS_STEP
 
 
 def ema_taps(span: int) -> int:
@@ -192,25 +195,25 @@ def _merge_moments(old: State, new: State, older: int, newer: int) -> State:
     return mean, second, third, fourth
 
 
-def covariance(first: FloatArray, second: FloatArray, length: int) -> FloatArray:
-    """Population covariance of two series over the last `length` values."""
-    leaf = (first, second, np.zeros_like(first))
-    return fold(leaf, length, _merge_products)[2] / length
+def correlation(first: FloatArray, second: FloatArray, length: int) -> FloatArray:
+    """Pearson correlation over the last `length` values, 0 where one of them does not vary."""
+    zero = np.zeros_like(first)
+    _, _, one, two, both = fold((first, second, zero, zero, zero), length, _merge_products)
+    spread = np.sqrt(one) * np.sqrt(two)
+    return np.where(spread == 0, both * 0, np.clip(both / spread, -1, 1))
 
 
 def _merge_products(old: State, new: State, older: int, newer: int) -> State:
     total = older + newer
+    share, cross = newer / total, older * newer / total
     first, second = new[0] - old[0], new[1] - old[1]
-    share = newer / total
-    product = old[2] + new[2] + first * second * (older * newer / total)
-    return old[0] + first * share, old[1] + second * share, product
-
-
-def correlation(first: FloatArray, second: FloatArray, length: int) -> FloatArray:
-    """Pearson correlation over the last `length` values, 0 where one of them does not vary."""
-    spread = mean_and_std(first, length)[1] * mean_and_std(second, length)[1]
-    shared = covariance(first, second, length)
-    return np.where(spread == 0, shared * 0, np.clip(shared / spread, -1, 1))
+    return (
+        old[0] + first * share,
+        old[1] + second * share,
+        old[2] + new[2] + first * first * cross,
+        old[3] + new[3] + second * second * cross,
+        old[4] + new[4] + first * second * cross,
+    )
 
 
 def line_fit(values: FloatArray, length: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -231,36 +234,41 @@ def line_fit(values: FloatArray, length: int) -> tuple[FloatArray, FloatArray, F
 
 def linear_mean(values: FloatArray, length: int) -> FloatArray:
     """Mean with weights 1..length, the latest value heaviest (WMA)."""
-    mean, slope, _ = line_fit(values, length)
-    return mean + slope * ((length - 1) / 6)
+
+    def merge(old: State, new: State, older: int, _newer: int) -> State:
+        return old[0] + new[0], old[1] + new[1] + older * new[0]
+
+    return fold((values, values), length, merge)[1] / (length * (length + 1) / 2)
 
 
 def mean_deviation(values: FloatArray, length: int) -> FloatArray:
     """Mean absolute distance of the last `length` values from their own mean."""
-    mean, _ = mean_and_std(values, length)
-    total = np.abs(values - mean)
-    for age in range(1, length):
-        total += np.abs(shifted(values, age) - mean)
-    return total / length
+    steps = values.shape[-1]
+    mean = mean_and_std(values, length)[0][..., length - 1 :]
+    total = np.zeros_like(mean)
+    for start in range(length):
+        total += np.abs(values[..., start : start + mean.shape[-1]] - mean)
+    return padded(total / length, steps)
 
 
 def rank(values: FloatArray, length: int) -> FloatArray:
     """Share of the `length` − 1 values before that lie below the latest, minus the share above: −1..1."""
-    total = np.zeros_like(values)
-    for age in range(1, length):
-        total += np.sign(values - shifted(values, age))
-    return total / (length - 1)
+    latest = values[..., length - 1 :]
+    total = np.zeros_like(latest)
+    for start in range(length - 1):
+        total += np.sign(latest - values[..., start : start + latest.shape[-1]])
+    return padded(total / (length - 1), values.shape[-1])
 
 
 def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """part / whole, 0 where both are 0 (nothing moved); not finite, hence unknown, where only `whole` is 0."""
+    """Part / whole, 0 where both are 0 (nothing moved); not finite, hence unknown, where only `whole` is 0."""
     out = part / whole
     np.copyto(out, 0.0, where=(part == 0) & (whole == 0))
     return out
 
 
 def gap(value: FloatArray, anchor: FloatArray) -> FloatArray:
-    """value − anchor, exactly 0 where they differ by rounding only."""
+    """Value − anchor, exactly 0 where they differ by rounding only."""
     out = value - anchor
     np.copyto(out, 0.0, where=np.abs(out) <= ROUNDING * np.abs(value))
     return out

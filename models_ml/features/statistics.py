@@ -5,7 +5,6 @@ import numpy as np
 from markets.values import FloatArray
 from models_ml.features.rolling import (
     change,
-    covariance,
     gap,
     mean_and_std,
     padded,
@@ -36,14 +35,19 @@ def close_rank(length: int) -> Formula:
     return lambda w: rank(w.close, length)
 
 
+def moments(w: Window) -> tuple[FloatArray, FloatArray]:
+    """Skewness and excess kurtosis of 60 returns."""
+    return w.shared("moments", lambda: skew_and_kurtosis(w.returns, LENGTH))
+
+
 def skewness(w: Window) -> FloatArray:
     """Skewness of 60 returns."""
-    return skew_and_kurtosis(w.returns, LENGTH)[0]
+    return moments(w)[0]
 
 
 def kurtosis(w: Window) -> FloatArray:
     """Excess kurtosis of 60 returns."""
-    return skew_and_kurtosis(w.returns, LENGTH)[1]
+    return moments(w)[1]
 
 
 def sharpe(w: Window) -> FloatArray:
@@ -54,6 +58,10 @@ def sharpe(w: Window) -> FloatArray:
 
 def correlation_at(w: Window, lag: int) -> FloatArray:
     """Correlation of 60 returns with those `lag` earlier, around 0 and scaled by their common root mean square."""
+    return w.shared(f"memory {lag}", lambda: _correlation_at(w, lag))
+
+
+def _correlation_at(w: Window, lag: int) -> FloatArray:
     earlier = shifted(w.returns, lag)
     squares = rolling_sum(w.returns * w.returns, LENGTH) + rolling_sum(earlier * earlier, LENGTH)
     return ratio(2 * rolling_sum(w.returns * earlier, LENGTH), squares)
@@ -84,8 +92,7 @@ def variance_ratio(over: int) -> Formula:
 
 def roll_spread(w: Window) -> FloatArray:
     """Roll's (1984) effective spread 2 √−cov(r, r before) / σ: 0 where the covariance is positive."""
-    shared = covariance(w.returns, shifted(w.returns, 1), LENGTH)
-    return ratio(2 * np.sqrt(np.maximum(-shared, 0)), w.deviation(LENGTH))
+    return 2 * np.sqrt(np.maximum(-correlation_at(w, 1), 0))
 
 
 def ties(w: Window) -> FloatArray:
@@ -104,17 +111,15 @@ FEATURES = (
     Feature("score_60", "σ", "z-score of ln close over 60", 60, score(60)),
     Feature("score_240", "σ", "z-score of ln close over 240", 240, score(240)),
     Feature("rank_20", "−1..1", "rank of the close among 20", 20, close_rank(20)),
-    Feature("rank_60", "−1..1", "rank of the close among 60", 60, close_rank(60)),
     Feature("skewness_60", "1", "third standardised moment of returns", 61, skewness),
     Feature("kurtosis_60", "1", "fourth standardised moment of returns − 3", 61, kurtosis),
     Feature("sharpe_60", "1", "mean / std of returns", 61, sharpe),
     Feature("memory_1_60", "−1..1", "autocorrelation of returns at lag 1", 62, memory(1)),
-    Feature("memory_2_60", "−1..1", "autocorrelation of returns at lag 2", 63, memory(2)),
     Feature("memory_5_60", "−1..1", "autocorrelation of returns at lag 5", 66, memory(5)),
     Feature("partial_memory_2_60", "−1..1", "Durbin: partial autocorrelation at lag 2", 63, partial_memory),
     Feature("variance_ratio_5_60", "ratio − 1", "Lo, MacKinlay: over 5 candles", 65, variance_ratio(5)),
     Feature("variance_ratio_15_60", "ratio − 1", "Lo, MacKinlay: over 15 candles", 75, variance_ratio(15)),
-    Feature("roll_spread_60", "σ", "Roll: 2 √−cov / σ 60", 62, roll_spread),
+    Feature("roll_spread_60", "σ", "Roll: 2 √−autocovariance / σ 60", 62, roll_spread),
     Feature("ties_60", "share", "closes equal to the one before", 61, ties),
     Feature("persistence_30", "−1..1", "mean product of neighbouring signs", 32, persistence),
 )

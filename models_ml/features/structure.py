@@ -3,8 +3,8 @@
 import numpy as np
 
 from markets.values import FloatArray
-from models_ml.features.rolling import ratio, rolling_max, rolling_mean, rolling_min, shifted, steps_since_max
-from models_ml.features.trend import ATR_LOOKBACK, channel, channel_break
+from models_ml.features.rolling import ratio, rolling_max, rolling_mean, shifted, steps_since_max
+from models_ml.features.trend import channel, channel_break
 from models_ml.features.window import Feature, Formula, Window, scaled_return
 
 SPANS = (1, 2, 3, 5, 10, 15, 30, 60)
@@ -19,11 +19,6 @@ def opening_gap(w: Window) -> FloatArray:
 def drawdown(length: int) -> Formula:
     """ln(close / highest close) / (σ √length): 0 at a new high."""
     return lambda w: ratio(w.log_close - rolling_max(w.log_close, length), w.deviation(length) * np.sqrt(length))
-
-
-def drawup(length: int) -> Formula:
-    """ln(close / lowest close) / (σ √length): 0 at a new low."""
-    return lambda w: ratio(w.log_close - rolling_min(w.log_close, length), w.deviation(length) * np.sqrt(length))
 
 
 def age_of_high(length: int) -> Formula:
@@ -62,9 +57,8 @@ FEATURES = (
     Feature("channel_20", "−1..1", "Donchian: place in the range of 20", 20, channel(20)),
     Feature("channel_60", "−1..1", "Donchian: place in the range of 60", 60, channel(60)),
     Feature("channel_240", "−1..1", "Donchian: place in the range of 240", 240, channel(240)),
-    Feature("channel_break_20", "ATR", "Donchian: close beyond the range before / ATR 14", ATR_LOOKBACK, channel_break(20)),
+    Feature("channel_break_20", "MTR", "close beyond the range before / MTR 14", 21, channel_break(20)),
     Feature("drawdown_60", "σ", "ln(close / highest close of 60) / (σ 60 √60)", 61, drawdown(60)),
-    Feature("drawup_60", "σ", "ln(close / lowest close of 60) / (σ 60 √60)", 61, drawup(60)),
     Feature("age_of_high_60", "share", "candles since the highest high / 60", 60, age_of_high(60)),
     Feature("age_of_low_60", "share", "candles since the lowest low / 60", 60, age_of_low(60)),
     Feature("rise_balance_10", "−1..1", "(rises − falls) / 10", 11, rise_balance(10)),

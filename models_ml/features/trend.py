@@ -1,4 +1,4 @@
-"""Where price stands against its own path. Distances are in ATR(14), so that instruments compare."""
+"""Where price stands against its own path. Distances are in mean true ranges (MTR), so that instruments compare."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from models_ml.features.rolling import (
     gap,
     line_fit,
     linear_mean,
-    mean_and_std,
     padded,
     ratio,
     rolling_max,
+    rolling_mean,
     rolling_min,
     rolling_sum,
     shifted,
@@ -23,24 +23,22 @@ from models_ml.features.rolling import (
 )
 from models_ml.features.window import Feature, Formula, Window
 
-ATR_LOOKBACK = wilder_taps(14) + 1
-MACD_LOOKBACK = ema_taps(26)
 CLOUD_SHIFT = 26
 
 
 def ema_gap(span: int) -> Formula:
-    """(close − EMA) / ATR."""
-    return lambda w: ratio(gap(w.close, ema(w.close, span)), w.atr)
+    """(close − EMA) / MTR."""
+    return lambda w: ratio(gap(w.close, ema(w.close, span)), w.reach)
 
 
 def sma_gap(length: int) -> Formula:
-    """(close − SMA) / ATR."""
-    return lambda w: ratio(gap(w.close, mean_and_std(w.close, length)[0]), w.atr)
+    """(close − SMA) / MTR."""
+    return lambda w: ratio(gap(w.close, rolling_mean(w.close, length)), w.reach)
 
 
 def wma_gap(length: int) -> Formula:
-    """(close − WMA) / ATR."""
-    return lambda w: ratio(gap(w.close, linear_mean(w.close, length)), w.atr)
+    """(close − WMA) / MTR."""
+    return lambda w: ratio(gap(w.close, linear_mean(w.close, length)), w.reach)
 
 
 def macd(close: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -50,22 +48,27 @@ def macd(close: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def macd_line(w: Window) -> FloatArray:
-    """MACD line / ATR."""
-    return ratio(macd(w.close)[0], w.atr)
+    """MACD line / MTR."""
+    return ratio(gap(ema(w.close, 12), ema(w.close, 26)), w.reach)
 
 
 def macd_histogram(w: Window) -> FloatArray:
-    """(MACD line − signal) / ATR."""
+    """(MACD line − signal) / MTR."""
     line, signal = macd(w.close)
-    return ratio(line - signal, w.atr)
+    return ratio(line - signal, w.reach)
 
 
 def directional_moves(w: Window) -> tuple[FloatArray, FloatArray]:
-    """Wilder's +DM and −DM (1978): the larger of the two outward moves, when outward at all."""
+    """Wilder's +DM and −DM (1978), smoothed: the larger of the two outward moves, when outward at all."""
     up, down = change(w.high), -change(w.low)
     plus = np.maximum(up, 0) * (up > down)
     minus = np.maximum(down, 0) * (down > up)
     return wilder(plus, 14), wilder(minus, 14)
+
+
+def line(w: Window, length: int) -> tuple[FloatArray, FloatArray]:
+    """Slope and R² of the least-squares line through the log close."""
+    return w.shared(f"line {length}", lambda: line_fit(w.log_close, length)[1:])
 
 
 def directional_balance(w: Window) -> FloatArray:
@@ -91,14 +94,14 @@ def aroon(length: int) -> Formula:
 
 def slope(length: int, scale: int = 60) -> Formula:
     """Least-squares slope of the log close per candle, in standard deviations of a return."""
-    return lambda w: ratio(line_fit(w.log_close, length)[1], w.deviation(scale))
+    return lambda w: ratio(line(w, length)[0], w.deviation(scale))
 
 
 def straightness(length: int) -> Formula:
     """R² of the least-squares line through the log close, with the sign of its slope."""
 
     def of(w: Window) -> FloatArray:
-        _, rise, fit = line_fit(w.log_close, length)
+        rise, fit = line(w, length)
         return fit * np.sign(rise)
 
     return of
@@ -127,17 +130,17 @@ def middle(w: Window, length: int) -> FloatArray:
 
 
 def ichimoku_turn(w: Window) -> FloatArray:
-    """(Tenkan 9 − Kijun 26) / ATR (Hosoda 1969)."""
-    return ratio(middle(w, 9) - middle(w, 26), w.atr)
+    """(Tenkan 9 − Kijun 26) / MTR (Hosoda 1969)."""
+    return ratio(middle(w, 9) - middle(w, 26), w.reach)
 
 
 def ichimoku_cloud(w: Window) -> FloatArray:
-    """Distance of the close from the cloud drawn 26 candles ago (0 inside it) / ATR."""
+    """Distance of the close from the cloud drawn 26 candles ago (0 inside it) / MTR."""
     first = (middle(w, 9) + middle(w, 26)) / 2
     second = middle(w, 52)
     top = shifted(np.maximum(first, second), CLOUD_SHIFT)
     bottom = shifted(np.minimum(first, second), CLOUD_SHIFT)
-    return ratio(np.maximum(w.close - top, 0) + np.minimum(w.close - bottom, 0), w.atr)
+    return ratio(np.maximum(w.close - top, 0) + np.minimum(w.close - bottom, 0), w.reach)
 
 
 def channel(length: int) -> Formula:
@@ -151,28 +154,28 @@ def channel(length: int) -> Formula:
 
 
 def channel_break(length: int) -> Formula:
-    """Distance of the close from the channel of the `length` candles before (0 inside it) / ATR."""
+    """Distance of the close from the channel of the `length` candles before (0 inside it) / MTR."""
 
     def of(w: Window) -> FloatArray:
         top = shifted(rolling_max(w.high, length), 1)
         bottom = shifted(rolling_min(w.low, length), 1)
-        return ratio(np.maximum(w.close - top, 0) + np.minimum(w.close - bottom, 0), w.atr)
+        return ratio(np.maximum(w.close - top, 0) + np.minimum(w.close - bottom, 0), w.reach)
 
     return of
 
 
 FEATURES = (
-    Feature("ema_gap_10", "ATR", "(close − EMA 10) / ATR 14", ATR_LOOKBACK, ema_gap(10)),
-    Feature("ema_gap_20", "ATR", "(close − EMA 20) / ATR 14; Keltner position", ATR_LOOKBACK, ema_gap(20)),
-    Feature("ema_gap_50", "ATR", "(close − EMA 50) / ATR 14", ema_taps(50), ema_gap(50)),
-    Feature("sma_gap_20", "ATR", "(close − SMA 20) / ATR 14", ATR_LOOKBACK, sma_gap(20)),
-    Feature("sma_gap_60", "ATR", "(close − SMA 60) / ATR 14", ATR_LOOKBACK, sma_gap(60)),
-    Feature("sma_gap_200", "ATR", "(close − SMA 200) / ATR 14", ATR_LOOKBACK, sma_gap(200)),
-    Feature("wma_gap_20", "ATR", "(close − WMA 20) / ATR 14", ATR_LOOKBACK, wma_gap(20)),
-    Feature("macd_line", "ATR", "Appel: (EMA 12 − EMA 26) / ATR 14", ATR_LOOKBACK, macd_line),
-    Feature("macd_histogram", "ATR", "Appel: line − EMA 9 of it", MACD_LOOKBACK + ema_taps(9) - 1, macd_histogram),
-    Feature("directional_balance_14", "−1..1", "Wilder: (+DI − −DI) / 100", ATR_LOOKBACK, directional_balance),
-    Feature("adx_14", "0..1", "Wilder: ADX / 100", ATR_LOOKBACK + wilder_taps(14) - 1, adx),
+    Feature("ema_gap_10", "MTR", "(close − EMA 10) / MTR 14", ema_taps(10), ema_gap(10)),
+    Feature("ema_gap_20", "MTR", "(close − EMA 20) / MTR 14: Keltner position", ema_taps(20), ema_gap(20)),
+    Feature("ema_gap_50", "MTR", "(close − EMA 50) / MTR 14", ema_taps(50), ema_gap(50)),
+    Feature("sma_gap_20", "MTR", "(close − SMA 20) / MTR 14", 20, sma_gap(20)),
+    Feature("sma_gap_60", "MTR", "(close − SMA 60) / MTR 14", 60, sma_gap(60)),
+    Feature("sma_gap_200", "MTR", "(close − SMA 200) / MTR 14", 200, sma_gap(200)),
+    Feature("wma_gap_20", "MTR", "(close − WMA 20) / MTR 14", 20, wma_gap(20)),
+    Feature("macd_line", "MTR", "Appel: (EMA 12 − EMA 26) / MTR 14", ema_taps(26), macd_line),
+    Feature("macd_histogram", "MTR", "Appel: line − EMA 9 of it", ema_taps(26) + ema_taps(9) - 1, macd_histogram),
+    Feature("directional_balance_14", "−1..1", "Wilder: (+DI − −DI) / 100", wilder_taps(14) + 1, directional_balance),
+    Feature("adx_14", "0..1", "Wilder: ADX / 100", 2 * wilder_taps(14), adx),
     Feature("aroon_25", "−1..1", "Chande: Aroon oscillator / 100", 26, aroon(25)),
     Feature("slope_20", "σ per candle", "least-squares slope of ln close / σ 60", 61, slope(20)),
     Feature("slope_60", "σ per candle", "least-squares slope of ln close / σ 60", 61, slope(60)),
@@ -181,6 +184,6 @@ FEATURES = (
     Feature("efficiency_10", "−1..1", "Kaufman: net move / path", 11, efficiency(10)),
     Feature("efficiency_30", "−1..1", "Kaufman: net move / path", 31, efficiency(30)),
     Feature("vortex_14", "ratio", "Botes, Siepman: VI+ − VI−", 15, vortex(14)),
-    Feature("ichimoku_turn", "ATR", "Hosoda: (Tenkan 9 − Kijun 26) / ATR 14", ATR_LOOKBACK, ichimoku_turn),
-    Feature("ichimoku_cloud", "ATR", "Hosoda: close beyond the shifted cloud", ATR_LOOKBACK, ichimoku_cloud),
+    Feature("ichimoku_turn", "MTR", "Hosoda: (Tenkan 9 − Kijun 26) / MTR 14", 26, ichimoku_turn),
+    Feature("ichimoku_cloud", "MTR", "Hosoda: close beyond the cloud / MTR 14", 52 + CLOUD_SHIFT, ichimoku_cloud),
 )

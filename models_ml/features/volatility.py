@@ -12,8 +12,8 @@ from models_ml.features.rolling import (
     ratio,
     rolling_mean,
     rolling_sum,
+    wilder_taps,
 )
-from models_ml.features.trend import ATR_LOOKBACK
 from models_ml.features.window import BASIS_POINTS, Feature, Formula, Window
 
 BAND_WIDTH = 2
@@ -72,11 +72,16 @@ def rogers_satchell(length: int) -> Formula:
     return of
 
 
+def bands(w: Window, length: int) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the close."""
+    return w.shared(f"bands {length}", lambda: mean_and_std(w.close, length))
+
+
 def band_place(length: int) -> Formula:
     """Close in the Bollinger bands: −1 at the lower, 1 at the upper; %B = ½ + ½ of it."""
 
     def of(w: Window) -> FloatArray:
-        mean, std = mean_and_std(w.close, length)
+        mean, std = bands(w, length)
         return ratio(gap(w.close, mean), std * BAND_WIDTH)
 
     return of
@@ -84,13 +89,13 @@ def band_place(length: int) -> Formula:
 
 def band_width(w: Window) -> FloatArray:
     """Width of the Bollinger bands of 20 / their middle, in basis points."""
-    mean, std = mean_and_std(w.close, 20)
+    mean, std = bands(w, 20)
     return std * (2 * BAND_WIDTH) / mean * BASIS_POINTS
 
 
 def squeeze(w: Window) -> FloatArray:
     """Width of the Bollinger bands / width of a Keltner channel, both of 20: below 1 is a squeeze."""
-    return ratio(mean_and_std(w.close, 20)[1], rolling_mean(w.true_range, 20))
+    return ratio(bands(w, 20)[1], rolling_mean(w.true_range, 20))
 
 
 def semivariance(w: Window) -> FloatArray:
@@ -120,7 +125,7 @@ def range_score(w: Window) -> FloatArray:
 
 
 FEATURES = (
-    Feature("natr_14", "bp", "Wilder: ATR 14 / close", ATR_LOOKBACK, natr),
+    Feature("natr_14", "bp", "Wilder: ATR 14 / close", wilder_taps(14) + 1, natr),
     Feature("range_ratio_14", "ratio", "true range / mean true range 14", 15, range_ratio(14)),
     Feature("range_score_240", "σ", "z-score of the true range over 240", 241, range_score),
     Feature("deviation_10", "bp", "root mean square return", 11, deviation(10)),

@@ -17,7 +17,6 @@ from models_ml.features.rolling import (
     rolling_sum,
     shifted,
 )
-from models_ml.features.trend import ATR_LOOKBACK
 from models_ml.features.window import Feature, Formula, Window
 
 
@@ -30,9 +29,14 @@ def relative_volume(length: int) -> Formula:
     return lambda w: np.log1p(w.volume / rolling_mean(w.volume, length))
 
 
+def volume_level(w: Window) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of 60 volumes."""
+    return w.shared("volume level", lambda: mean_and_std(w.volume, 60))
+
+
 def volume_score(w: Window) -> FloatArray:
     """Volume, in standard deviations from its mean of 60."""
-    mean, std = mean_and_std(w.volume, 60)
+    mean, std = volume_level(w)
     return _where_traded(ratio(gap(w.volume, mean), std), mean)
 
 
@@ -65,11 +69,11 @@ def money_flow_index(w: Window) -> FloatArray:
 
 
 def vwap_gap(length: int) -> Formula:
-    """(close − volume-weighted mean of the typical price) / ATR."""
+    """(close − volume-weighted mean of the typical price) / MTR."""
 
     def of(w: Window) -> FloatArray:
         mean = rolling_sum(w.typical * w.volume, length) / rolling_sum(w.volume, length)
-        return ratio(gap(w.close, mean), w.atr)
+        return ratio(gap(w.close, mean), w.reach)
 
     return of
 
@@ -88,22 +92,13 @@ def volume_oscillator(w: Window) -> FloatArray:
 
 def volume_spread(w: Window) -> FloatArray:
     """Standard deviation / mean of the volume over 60."""
-    mean, std = mean_and_std(w.volume, 60)
+    mean, std = volume_level(w)
     return std / mean
 
 
 def return_volume(length: int) -> Formula:
     """Correlation of return and volume."""
     return lambda w: _where_traded(correlation(w.returns, w.volume, length), rolling_sum(w.volume, length))
-
-
-def size_volume(length: int) -> Formula:
-    """Correlation of absolute return and volume."""
-
-    def of(w: Window) -> FloatArray:
-        return _where_traded(correlation(np.abs(w.returns), w.volume, length), rolling_sum(w.volume, length))
-
-    return of
 
 
 def illiquidity(w: Window) -> FloatArray:
@@ -125,11 +120,10 @@ FEATURES = (
     Feature("money_flow_20", "−1..1", "Chaikin money flow: change of A/D / volume", 20, money_flow(20)),
     Feature("money_flow_60", "−1..1", "Chaikin money flow: change of A/D / volume", 60, money_flow(60)),
     Feature("money_flow_index_14", "−1..1", "Quong, Soudack: (MFI − 50) / 50", 15, money_flow_index),
-    Feature("vwap_gap_20", "ATR", "(close − VWAP 20) / ATR 14", ATR_LOOKBACK, vwap_gap(20)),
-    Feature("vwap_gap_60", "ATR", "(close − VWAP 60) / ATR 14", ATR_LOOKBACK, vwap_gap(60)),
-    Feature("vwap_gap_240", "ATR", "(close − VWAP 240) / ATR 14", ATR_LOOKBACK, vwap_gap(240)),
+    Feature("vwap_gap_20", "MTR", "(close − VWAP 20) / MTR 14", 20, vwap_gap(20)),
+    Feature("vwap_gap_60", "MTR", "(close − VWAP 60) / MTR 14", 60, vwap_gap(60)),
+    Feature("vwap_gap_240", "MTR", "(close − VWAP 240) / MTR 14", 240, vwap_gap(240)),
     Feature("force_13", "−1..1", "Elder: EMA 13 of move × volume, normalised", ema_taps(13) + 1, force),
     Feature("return_volume_30", "−1..1", "correlation of return and volume", 31, return_volume(30)),
-    Feature("size_volume_30", "−1..1", "correlation of |return| and volume", 31, size_volume(30)),
     Feature("illiquidity_20_240", "ln", "Amihud: |return| / money, 20 against 240", 241, illiquidity),
 )

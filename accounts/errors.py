@@ -1,0 +1,11 @@
+"""What a person asked for and cannot have, said so that they can change it."""
+
+from lib.errors import CandorError
+
+
+class MembershipError(CandorError):
+    """An invitation, a role or a removal that the organization's rules refuse."""
+
+
+class PlanError(CandorError):
+    """A plan key that no plan has."""

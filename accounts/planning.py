@@ -1,0 +1,23 @@
+"""A change of plan."""
+
+from django.db import transaction
+
+from accounts.audit import record
+from accounts.events import plan_changed
+from accounts.models import Organization, User
+from accounts.plans import plan_of
+
+
+def change_plan(organization: Organization, key: str, by: User | None) -> None:
+    """Put the entered organization on another plan; the next fetch and the next push obey it.
+
+    Raises:
+        PlanError: no plan has this key.
+    """
+    plan_of(key)
+    with transaction.atomic():
+        locked = Organization.objects.select_for_update().get(pk=organization.pk)
+        before, locked.plan, organization.plan = locked.plan, key, key
+        locked.save(update_fields=["plan"])
+        record("plan.changed", user=by, organization_id=organization.pk, before=before, after=key)
+        plan_changed.send(Organization, organization_id=organization.pk, before=before, after=key)

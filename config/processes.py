@@ -1,0 +1,166 @@
+"""The processes of the platform: all in one (`make run`), or one each (`make run-full`)."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections
+
+from config import env
+from config.celery import app
+from lib import clock
+from lib.errors import CandorError
+from lib.postgres import ensure_partitions
+from markets.opening import Opened, open_market
+from models_ml.models import ModelVersion
+from models_ml.tasks import training_command
+from signals import due
+
+log = structlog.get_logger(__name__)
+
+QUEUES = ("default", "score", "train")
+WORKER_THREADS = 4
+Say = Callable[[str], Any]
+
+
+def prepare(say: Say) -> None:
+    """Bring database and demo accounts to the state this code needs; prints new logins once."""
+    child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)
+    if done.returncode:
+        raise CandorError("the database could not be migrated: see the lines above")
+    from django.core.management import call_command
+
+    call_command("create_demo")
+    now = clock.wall_now()
+    for table in ("signals_round", "markets_candle", "markets_booksnapshot", "markets_tradeflow"):
+        ensure_partitions(table, now, now)
+
+
+class Platform:
+    """The feed and training of a market, with worker and beat beside them where one process does it all.
+
+    Each runs in a thread or process that `stop` ends.
+    """
+
+    def __init__(self, *, say: Say, alone: bool = True) -> None:
+        self.say = say
+        self.alone = alone
+        self.recordings = [_recording(word) for word in env.words("REPLAY")]
+        self.speed = env.number("SPEED", 60.0 if self.recordings else 1.0, low=1, high=3600)
+        self.live_s = int(env.number("REPLAY_LIVE", 6 * 3600, low=60, high=30 * 86400))
+        self.history_days = env.number("HISTORY_DAYS", 3, low=0, high=400)
+        self._stopping = threading.Event()
+        self._stops: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
+
+    def start(self) -> None:
+        """Start in the background; pages answer meanwhile and say what is still loading."""
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Sleep until `stop` is called."""
+        self._stopping.wait()
+
+    def stop(self) -> None:
+        """End everything this platform started, newest first."""
+        self._stopping.set()
+        for stop in reversed(self._stops):
+            stop()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            if self.alone:
+                self._stops += [start_worker(), start_beat()]
+            opened = open_market(
+                settings.MARKET, replay=self.recordings, live_s=self.live_s, speed=self.speed, say=self.say
+            )
+            self._trade(opened)
+        except CandorError as error:
+            self.say(f"market: {error}")
+            log.error("market_not_opened", error=str(error))
+        finally:
+            close_old_connections()
+
+    def _trade(self, opened: Opened) -> None:
+        """Load history, train, follow the market."""
+        from markets.feed import FeedThread, load_history
+
+        load_history(opened, days=self.history_days, say=self.say, stopping=self._stopping)
+        if self._stopping.is_set():
+            return
+        missed = due.account_for_downtime(opened.run, clock.market_now())
+        if missed:
+            self.say(f"{missed} minutes passed while the platform was off: written as missed")
+        self._train(opened)
+        feed = FeedThread(opened)
+        feed.start()
+        self._stops.append(feed.stop)
+
+    def _train(self, opened: Opened) -> None:
+        """Train in a process of its own unless the venue has a panel that is young enough."""
+        if ModelVersion.objects.filter(venue=opened.run.venue, state=ModelVersion.State.CHAMPION).exists():
+            return
+        self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
+        child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
+
+        def stop() -> None:
+            child.terminate()
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+        self._stops.append(stop)
+
+
+def start_worker() -> Callable[[], None]:
+    """A Celery worker with a pool of threads; returns what stops it."""
+    worker = app.WorkController(
+        app=app,
+        pool_cls="threads",
+        concurrency=WORKER_THREADS,
+        queues=QUEUES,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel="WARNING",
+    )
+    thread = threading.Thread(target=worker.start, name="worker", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        worker.stop(in_sighandler=False)
+        thread.join(timeout=5)
+
+    return stop
+
+
+def start_beat() -> Callable[[], None]:
+    """Beat in a thread; returns what stops it."""
+    from celery.beat import Service
+
+    service = Service(app, scheduler_cls=settings.CELERY_BEAT_SCHEDULER)
+    thread = threading.Thread(target=service.start, kwargs={"embedded_process": False}, name="beat", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        service.stop(wait=False)
+        thread.join(timeout=5)
+
+    return stop
+
+
+def _recording(word: str) -> Path:
+    path = Path(word).expanduser()
+    if not path.is_file():
+        raise CandorError(f"REPLAY names {word!r}, which is no file here: give the path of a parquet file")
+    return path.resolve()

@@ -1,0 +1,1 @@
+"""Agents give context to a round; they have no vote."""

@@ -1,0 +1,50 @@
+"""`docs/features.md`, written from the registry: run `python -m models_ml.features.reference` after a change."""
+
+from importlib import import_module
+from pathlib import Path
+
+from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, LOOKBACK
+from models_ml.features.window import Feature
+
+PAGE = Path(__file__).parents[2] / "docs" / "features.md"
+
+INTRODUCTION = """# Features
+
+Written from the registry by `python -m models_ml.features.reference`; a test keeps it true.
+
+{columns} columns from 1-minute candles, none of them in price units. The longest look-back is {lookback} candles: from
+so many on, every column of a row is known. *Look-back* counts 1-minute candles, the row's own included; the value is
+unknown (NaN) unless every one of them is there, and it is the same from any start at least that far back. MTR is the
+mean true range of 14 candles, σ the root mean square return of 60 (20 bars on a higher timeframe), bp a basis point.
+"""
+
+HEAD = """
+## {group}
+
+{about}
+
+| column | unit | formula, source | look-back | known at |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = [INTRODUCTION.format(columns=len(COLUMNS), lookback=LOOKBACK)]
+    for group, features in FEATURE_GROUPS.items():
+        parts.append(HEAD.format(group=group.replace("_", " ").capitalize(), about=_about(group)))
+        parts.extend(_row(feature) for feature in features)
+    return "".join(parts)
+
+
+def _about(group: str) -> str:
+    return (import_module(f"models_ml.features.{group}").__doc__ or "").split("\n\n")[0].replace("\n", " ").strip()
+
+
+def _row(feature: Feature) -> str:
+    cells = (f"`{feature.name}`", feature.unit, feature.source, str(feature.lookback), feature.known)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,36 @@
+"""Training as a task: started by beat, run in a process of its own so that it never sits on a worker's GIL."""
+
+import os
+import subprocess
+import sys
+
+from celery import shared_task
+from django.conf import settings
+
+from markets.runs import current_run
+
+
+@shared_task(soft_time_limit=4 * 3600, time_limit=4 * 3600 + 60)
+def retrain() -> int:
+    """Train the current venue's panel with the configured profile; returns the child's exit status."""
+    run = current_run()
+    if run is None:
+        return 0
+    return subprocess.run(
+        training_command(run.venue.key, settings.TRAIN_PROFILE), cwd=settings.BASE_DIR, check=False
+    ).returncode
+
+
+def training_command(venue_key: str, profile: str) -> list[str]:
+    """The command that trains in the background: lowest priority, one thread."""
+    nice = ["nice", "-n", "19"] if os.name == "posix" else []
+    return [
+        *nice,
+        sys.executable,
+        str(settings.BASE_DIR / "manage.py"),
+        "train",
+        "--venue",
+        venue_key,
+        "--profile",
+        profile,
+    ]

@@ -1,0 +1,220 @@
+"""Train the panel of a venue on its stored candles and name the champions."""
+
+import math
+import subprocess
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+
+from lib import clock
+from lib.errors import CandorError
+from markets import candles
+from markets.models import Instrument, Venue
+from models_ml import artifacts
+from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.fitting import FittedVoter, PanelFit, Score, fit_panel
+from models_ml.models import Calibration, ModelVersion, TrainingRun
+from models_ml.profiles import profile_of
+from models_ml.samples import Samples
+
+HISTORY_DAYS = {"quick": 4, "standard": 90, "full": 365}
+"""How far back each profile reads."""
+
+BOOK_DAYS = 7
+SNAPSHOTS_A_DAY = 17_280
+"""Books are large: a week of five-second snapshots is what training reads at most."""
+
+LOCAL_PANEL = 7
+Say = Callable[[TrainingRun], None]
+
+
+class NothingToTrain(CandorError):
+    """No instrument of the venue has enough stored candles."""
+
+
+def train(
+    venue: Venue,
+    *,
+    profile: str,
+    score: Score,
+    until: datetime | None = None,
+    symbols: list[str] | None = None,
+    seed: int = 7,
+    say: Say | None = None,
+) -> TrainingRun:
+    """Train every voter of every market class of `venue`; each becomes champion as soon as it is fitted.
+
+    Args:
+        profile: sizes, one of models_ml.profiles.PROFILES.
+        score: the consensus, passed in from the floor above for the calibration.
+        until: market time of the last candle to learn from; the newest stored one by default.
+        symbols: only these instruments; all followed ones by default.
+        say: told the run after every step of progress.
+
+    Raises:
+        NothingToTrain: no class of instruments has a day of candles.
+    """
+    profile_of(profile)
+    run = TrainingRun.objects.create(
+        venue=venue, profile=profile, started_at=clock.wall_now(), beat_at=clock.wall_now()
+    )
+    progress = _Progress(run, say)
+    try:
+        trained = [
+            _train_class(venue, market_class, ids, profile, score, until, seed, progress)
+            for market_class, ids in _classes(venue, symbols).items()
+        ]
+        if not any(trained):
+            raise NothingToTrain(f"{venue.key} has no instrument with a day of candles: import or download some first")
+    except BaseException as error:
+        progress.finish(TrainingRun.State.FAILED, str(error))
+        raise
+    progress.finish(TrainingRun.State.DONE, "")
+    return run
+
+
+def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
+    """All windows of `instrument_ids` that end by `until` (epoch s): the training set, features included."""
+    panel = candles.load_panel(instrument_ids, until, days * 1440, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY)
+    known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
+    first = known[0] if len(known) else len(panel.open_times) - 1
+    times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
+    features = build(times, ohlcv).astype(np.float32)
+    rows = np.arange(min(LOOKBACK, len(times)), len(times))
+    index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
+    index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
+    return Samples(times, ohlcv, features, panel.instrument_ids, index, panel.books)
+
+
+def _classes(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
+    found = Instrument.objects.filter(venue=venue)
+    found = found.filter(symbol__in=symbols) if symbols else found.filter(followed=True)
+    classes: dict[str, list[int]] = defaultdict(list)
+    for instrument in found:
+        classes[instrument.market_class].append(instrument.pk)
+    return classes
+
+
+def _train_class(
+    venue: Venue,
+    market_class: str,
+    ids: list[int],
+    profile: str,
+    score: Score,
+    until: datetime | None,
+    seed: int,
+    progress: "_Progress",
+) -> bool:
+    newest = max(candles.newest_open_times(ids).values(), default=None)
+    if newest is None:
+        return False
+    end = newest + clock.MINUTE_S if until is None else min(clock.epoch(until) // 60 * 60, newest + clock.MINUTE_S)
+    samples = samples_of(ids, end, HISTORY_DAYS[profile])
+    if len(samples) < 1440:
+        return False
+    write = _Writer(venue, market_class, profile, samples, seed)
+    fit = fit_panel(
+        samples,
+        profile_of(profile),
+        columns=COLUMNS,
+        score=score,
+        on_progress=progress.step,
+        on_fitted=write.champion,
+        seed=seed,
+    )
+    write.calibration(fit)
+    return True
+
+
+class _Progress:
+    """Writes a run's progress at most twice a second, so that pages and terminal can show it."""
+
+    def __init__(self, run: TrainingRun, say: Say | None) -> None:
+        self.run, self.say, self._last = run, say, 0.0
+
+    def step(self, voter: str, done: int, total: int) -> None:
+        now = clock.wall_now()
+        if now.timestamp() - self._last < 0.5 and done < total and voter == self.run.voter:
+            return
+        self._last = now.timestamp()
+        self._save(voter=voter, done=done, total=total, beat_at=now)
+
+    def finish(self, state: TrainingRun.State, detail: str) -> None:
+        self._save(state=state, detail=detail, finished_at=clock.wall_now(), beat_at=clock.wall_now())
+
+    def _save(self, **facts: Any) -> None:
+        for name, value in facts.items():
+            setattr(self.run, name, value)
+        self.run.save(update_fields=list(facts))
+        if self.say:
+            self.say(self.run)
+
+
+class _Writer:
+    """Puts fitted voters into the artifact store and the registry."""
+
+    def __init__(self, venue: Venue, market_class: str, profile: str, samples: Samples, seed: int) -> None:
+        self.venue, self.market_class, self.profile, self.seed = venue, market_class, profile, seed
+        self.first = clock.from_epoch(int(samples.open_times[0]))
+        self.last = clock.from_epoch(int(samples.open_times[-1]) + clock.MINUTE_S)
+
+    def champion(self, seat: str, fitted: FittedVoter) -> None:
+        """Store one voter and let it take its seat; the one before is retired, not deleted."""
+        path = f"{self.venue.key}/{self.market_class}/{seat}/{uuid.uuid4().hex}"
+        digest = artifacts.write(fitted.voter, Path(settings.ARTIFACTS_DIR) / path, features_hash=FEATURES_HASH)
+        with transaction.atomic():
+            ModelVersion.objects.filter(
+                venue=self.venue, market_class=self.market_class, voter=seat, state=ModelVersion.State.CHAMPION
+            ).update(state=ModelVersion.State.RETIRED)
+            ModelVersion.objects.create(
+                venue=self.venue,
+                market_class=self.market_class,
+                voter=seat,
+                profile=self.profile,
+                state=ModelVersion.State.CHAMPION,
+                path=path,
+                sha256=digest,
+                features_hash=FEATURES_HASH,
+                code_version=code_version(),
+                seed=self.seed,
+                threshold=fitted.threshold,
+                metrics=_finite(fitted.metrics),
+                trained_from=self.first,
+                trained_until=self.last,
+                trained_at=clock.wall_now(),
+            )
+
+    def calibration(self, fit: PanelFit) -> None:
+        """Store the consensus calibration of the local panel."""
+        Calibration.objects.create(
+            venue=self.venue,
+            market_class=self.market_class,
+            seats=LOCAL_PANEL,
+            knots=fit.calibration,
+            n=fit.calibration["decisions"],
+            trained_until=self.last,
+        )
+
+
+def code_version() -> str:
+    """The commit this code stands at, or "unknown" outside a checkout."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607  # the operator's own git, fixed arguments
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def _finite(metrics: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN."""
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in metrics.items()}

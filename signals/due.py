@@ -1,0 +1,103 @@
+"""Every due minute gets its round: decided once, or written as missed with a reason. The database decides, no broker."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from lib import clock
+from lib.postgres import ensure_partitions
+from markets import schedule
+from markets.models import Candle, Instrument, Run
+from signals.models import Round
+
+GRACE = timedelta(seconds=90)
+"""A due minute without a candle this long after its close is written as missed."""
+
+RESCUE = timedelta(minutes=10)
+"""How far back the sweeper still decides a minute whose candle is there (the round is then late, and says so)."""
+
+LOOK_BACK = timedelta(hours=2)
+"""How far back each sweep looks; longer outages are accounted for at the next start."""
+
+_MISSED = """
+INSERT INTO signals_round (instrument_id, horizon_s, close_time, state, reason, decided_at)
+SELECT instrument_id, %s, to_timestamp(close_time), 'missed', reason, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS due(instrument_id, close_time, reason)
+ON CONFLICT DO NOTHING
+"""
+
+
+def undecided(run: Run, start: datetime, end: datetime) -> list[tuple[int, int]]:
+    """(instrument, close time in epoch s) of every due minute in [start, end] that has no round."""
+    ids = list(Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("pk", flat=True))
+    due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end), settings.HORIZON_S)
+    written = Round.objects.filter(
+        instrument_id__in=ids, horizon_s=settings.HORIZON_S, close_time__gte=start, close_time__lte=end
+    )
+    done = {(id_, clock.epoch(at)) for id_, at in written.values_list("instrument_id", "close_time")}
+    return [(id_, at) for id_, at in due if (id_, at) not in done]
+
+
+def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:
+    """Write missed rounds (instrument, close time, reason) in one statement; those written meanwhile stay."""
+    rows = list(pairs)
+    if not rows:
+        return 0
+    times = [time for _, time, _ in rows]
+    with transaction.atomic(), connection.cursor() as cursor:
+        ensure_partitions("signals_round", clock.from_epoch(min(times)), clock.from_epoch(max(times)))
+        cursor.execute(
+            _MISSED,
+            [settings.HORIZON_S, clock.wall_now(), [id_ for id_, _, _ in rows], times, [why for _, _, why in rows]],
+        )
+        return int(cursor.rowcount)
+
+
+def account_for_downtime(run: Run, now: datetime) -> int:
+    """At start: every due minute since the last round, in which the whole platform was off, is missed."""
+    last = Round.objects.filter(instrument__venue_id=run.venue_id).order_by("-close_time").values_list("close_time")
+    newest = last.first()
+    if newest is None:
+        return 0
+    pairs = undecided(run, newest[0], now)
+    return write_missed((id_, at, "platform_down") for id_, at in pairs)
+
+
+def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
+    """Close time → undecided instruments whose candle is stored, from the last minutes; the newest are left alone.
+
+    A minute younger than the lateness limit may still be on its way through the ordinary task.
+    """
+    settle = timedelta(seconds=settings.LATE_AFTER_S)
+    pairs = undecided(run, clock.floor_minute(now - RESCUE), now - settle)
+    stored = _stored(pairs)
+    found: dict[int, list[int]] = defaultdict(list)
+    for id_, at in pairs:
+        if (id_, at) in stored:
+            found[at].append(id_)
+    return found
+
+
+def sweep_missed(run: Run, now: datetime) -> int:
+    """Write as missed what can no longer be decided: no candle after the grace, or too old to rescue."""
+    lost = undecided(run, clock.floor_minute(now - LOOK_BACK), now - GRACE)
+    stored, oldest = _stored(lost), clock.epoch(clock.floor_minute(now - RESCUE))
+    without = [(id_, at, "no_candle") for id_, at in lost if (id_, at) not in stored]
+    too_old = [(id_, at, "not_decided") for id_, at in lost if (id_, at) in stored and at < oldest]
+    return write_missed(without + too_old)
+
+
+def _stored(pairs: list[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of (instrument, close time) whose closing candle is in the store."""
+    if not pairs:
+        return set()
+    closes = [at for _, at in pairs]
+    candles = Candle.objects.filter(
+        instrument_id__in={id_ for id_, _ in pairs},
+        open_time__gte=clock.from_epoch(min(closes) - clock.MINUTE_S),
+        open_time__lte=clock.from_epoch(max(closes) - clock.MINUTE_S),
+    )
+    return {(id_, clock.epoch(at) + clock.MINUTE_S) for id_, at in candles.values_list("instrument_id", "open_time")}

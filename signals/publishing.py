@@ -1,0 +1,161 @@
+"""The write that matters: a shard's rounds, its signals and what the live page is told, in one transaction."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection, transaction
+from numpy.typing import NDArray
+
+from lib import clock
+from lib.transactions import on_commit
+from markets.models import Run
+from signals import events, push
+from signals.cards import cards_of
+from signals.decided import Decided
+from signals.models import Round, Signal
+from signals.risk import label_of
+
+
+def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
+    """Write the rounds of one minute and, for issued ones, their signals; tell the live page on commit.
+
+    The unique key (instrument, horizon, close_time) decides between two writers: the second writes nothing. Returns
+    the ids of the rounds this call wrote.
+    """
+    if not decided:
+        return []
+    now = clock.wall_now()
+    with transaction.atomic():
+        rows = [_round(item, id_, now) for item, id_ in zip(decided, _new_ids(len(decided)), strict=True)]
+        Round.objects.bulk_create(rows, ignore_conflicts=True)
+        kept = Round.objects.filter(close_time=rows[0].close_time, pk__in=[row.pk for row in rows])
+        mine = set(kept.values_list("pk", flat=True))
+        written = [(item, row) for item, row in zip(decided, rows, strict=True) if row.pk in mine]
+        if not written:
+            return []
+        signals = Signal.objects.bulk_create(
+            [_signal(item, row, now) for item, row in written if row.state == Round.State.ISSUED]
+        )
+        _tell(run, written, signals)
+    return [row.pk for _, row in written]
+
+
+def _new_ids(count: int) -> list[int]:
+    """Ids ahead of the insert, because a statement that skips conflicts returns none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('signals_round', 'id')) FROM generate_series(1, %s)", [count]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _round(item: Decided, id_: int, now: datetime) -> Round:
+    decision, seen = item.decision, item.decision.probability
+    return Round(
+        id=id_,
+        instrument=item.instrument,
+        horizon_s=settings.HORIZON_S,
+        close_time=clock.from_epoch(item.close_time),
+        state=Round.State.LATE if item.late else decision.state,
+        reason=_reason(item),
+        seats=decision.panel.seats,
+        quorum=decision.panel.quorum,
+        conservative=decision.conservative,
+        p_down=_reals(item.ballot.probabilities[:, 0]),
+        p_neutral=_reals(item.ballot.probabilities[:, 1]),
+        p_up=_reals(item.ballot.probabilities[:, 2]),
+        directions=[
+            None if silent else int(side)
+            for side, silent in zip(item.ballot.directions, item.ballot.abstained, strict=True)
+        ],
+        abstained=[int(reason) for reason in item.ballot.abstained],
+        latency_ms=[float(ms) for ms in item.latency_ms],
+        model_ids=[int(id_) for id_ in item.model_ids],
+        direction=decision.direction,
+        up_votes=decision.consensus.up,
+        down_votes=decision.consensus.down,
+        neutral_votes=decision.consensus.neutral,
+        vote_share=decision.consensus.share,
+        score=decision.score,
+        probability=seen.value if seen else None,
+        probability_low=seen.low if seen else None,
+        probability_high=seen.high if seen else None,
+        probability_n=seen.n if seen else None,
+        probability_source=seen.source if seen else "",
+        risk_score=decision.risk_score,
+        risk_parts=decision.risk_parts,
+        vetoes=list(decision.vetoes),
+        taint=int(item.context.taint),
+        close=_real(item.context.close),
+        atr=_real(item.context.atr),
+        volatility=_real(item.context.volatility),
+        observed_at=clock.from_epoch(item.observed_at) if np.isfinite(item.observed_at) else None,
+        decided_at=now,
+        decision_ms=item.decision_ms,
+    )
+
+
+def _reason(item: Decided) -> str:
+    """The one word that explains a round without a signal."""
+    if item.late:
+        return "late_data_or_decision"
+    if item.decision.state == "silent":
+        abstained = int((item.ballot.abstained[: item.decision.panel.seats] > 0).sum())
+        can_agree = item.decision.panel.seats - abstained >= item.decision.panel.quorum
+        return "no_consensus" if can_agree else "too_few_votes"
+    if item.decision.state == "tainted":
+        return "tainted_data"
+    return item.decision.vetoes[0] if item.decision.state == "vetoed" else ""
+
+
+def _signal(item: Decided, row: Round, now: datetime) -> Signal:
+    levels, decision = item.decision.levels, item.decision
+    assert levels is not None  # noqa: S101  # an issued decision carries levels by construction
+    assert decision.tier is not None  # noqa: S101
+    return Signal(
+        round_id=row.pk,
+        instrument=item.instrument,
+        horizon_s=row.horizon_s,
+        close_time=row.close_time,
+        expires_at=row.close_time + timedelta(seconds=row.horizon_s),
+        issued_at=now,
+        direction=decision.direction,
+        entry=levels.entry,
+        stop=_real(levels.stop),
+        target=_real(levels.target),
+        payout=settings.PAYOUT,
+        expected_move_bps=_real(levels.expected_move_bps),
+        tier=decision.tier,
+        risk_label=label_of(decision.risk_score),
+        vote_share=decision.consensus.share,
+        score=decision.score,
+        probability=row.probability,
+        probability_low=row.probability_low,
+        probability_high=row.probability_high,
+        probability_n=row.probability_n,
+        probability_source=row.probability_source,
+    )
+
+
+def _tell(run: Run, written: list[tuple[Decided, Round]], signals: list[Signal]) -> None:
+    rows = [row for _, row in written]
+    at, close_time = rows[0].close_time, clock.epoch(rows[0].close_time)
+    candles = {str(item.instrument.pk): [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
+    push.publish("candles", {"close_time": close_time, "candles": candles}, venue_id=run.venue_id, at=at)
+    push.publish(
+        "rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at
+    )
+    ids, signal_ids = [row.pk for row in rows], [signal.pk for signal in signals]
+    on_commit(lambda: events.round_decided.send(Round, close_time=close_time, round_ids=ids))
+    if signal_ids:
+        on_commit(lambda: events.signal_issued.send(Signal, signal_ids=signal_ids))
+
+
+def _real(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def _reals(values: NDArray[np.floating[Any]]) -> list[float | None]:
+    return [_real(value) for value in values]

@@ -1,0 +1,187 @@
+"""One minute of one shard: load the window, ask the panel, decide every instrument, save the rounds."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+from django.conf import settings
+
+from lib import clock
+from markets import candles, quality
+from markets.models import Instrument, Run, Venue
+from markets.runs import current_run
+from markets.values import Panel, TaintFlag
+from models_ml.agents.volatility import Volatility, volatility
+from models_ml.champions import calibration_of, champions
+from models_ml.features import COLUMNS, LOOKBACK, build, patterns
+from models_ml.panel import LoadedModel, PanelVotes, vote
+from models_ml.samples import Samples
+from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
+from models_ml.voters import VOTERS
+from signals import publishing
+from signals.confidence import Calibration
+from signals.consensus import NINE, SEVEN, PanelRule
+from signals.decided import Decided
+from signals.levels import TierRules
+from signals.models import Round
+from signals.pipeline import Ballot, Decision, Rules, decide
+from signals.risk import Context, RiskRules
+from signals.track_record import live_bins
+
+log = structlog.get_logger(__name__)
+
+FEATURE_ROWS = 64
+"""Feature rows that sequence voters read; every row of them needs its own look-back of candles before it."""
+
+BOOK_SNAPSHOTS = 64
+"""Book snapshots that the order-book voter may read, newest last."""
+
+BARS = max(LOOKBACK + FEATURE_ROWS, VOTER_LOOKBACK)
+
+
+def panel_rule(run: Run) -> PanelRule:
+    """The panel in force: seven seats in a replay or while no language model is configured, else nine."""
+    llm = settings.GEMINI_API_KEY or settings.XAI_API_KEY
+    return NINE if llm and run.venue.kind != Venue.Kind.REPLAY else SEVEN
+
+
+def rules_of(run: Run) -> Rules:
+    """Everything an operator fixed before the minute."""
+    return Rules(
+        panel=panel_rule(run),
+        risk=RiskRules(settings.RISK_CEILING, settings.QUALITY_HOUR_FLOOR, settings.QUALITY_DAY_FLOOR),
+        tiers=TierRules(settings.PAYOUT, settings.TIER_1_MARGIN, settings.TIER_2_MARGIN, settings.FEE_BPS),
+        conservative=settings.CONSERVATIVE,
+    )
+
+
+def decide_minute(close_time: int, instrument_ids: Sequence[int], *, received: float | None = None) -> list[int]:
+    """Decide every instrument of the shard whose round is not written yet.
+
+    Args:
+        close_time: epoch seconds at which the candle closed.
+        received: wall epoch seconds at which the closing candles arrived; the stored time of receipt by default.
+
+    Returns:
+        Ids of the rounds written by this call; a second or concurrent call for the same minute writes none.
+    """
+    run = current_run()
+    if run is None:
+        return []
+    started = time.perf_counter()
+    written: list[int] = []
+    for group in _groups(run, close_time, instrument_ids).values():
+        written += publishing.save_rounds(run, _decide_group(run, group, close_time, received, started))
+    log.info("minute_decided", close_time=close_time, rounds=len(written), ms=(time.perf_counter() - started) * 1000)
+    return written
+
+
+def _groups(run: Run, close_time: int, ids: Sequence[int]) -> dict[tuple[str, str], list[Instrument]]:
+    """The undecided instruments by market class and calendar: one pooled model and one time axis each."""
+    decided = set(
+        Round.objects.filter(
+            instrument_id__in=ids, horizon_s=settings.HORIZON_S, close_time=clock.from_epoch(close_time)
+        ).values_list("instrument_id", flat=True)
+    )
+    groups: dict[tuple[str, str], list[Instrument]] = defaultdict(list)
+    waiting = Instrument.objects.filter(venue_id=run.venue_id, pk__in=set(ids) - decided).select_related("venue")
+    for instrument in waiting.order_by("pk"):
+        groups[instrument.market_class, instrument.calendar].append(instrument)
+    return groups
+
+
+def _decide_group(
+    run: Run, group: list[Instrument], close_time: int, received: float | None, started: float
+) -> list[Decided]:
+    market_class, calendar = group[0].market_class, group[0].calendar
+    ids = [instrument.pk for instrument in group]
+    panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
+    votes, models = _ask(run, market_class, panel, close_time)
+    contexts = _contexts(group, panel, models, close_time)
+    decisions = _decisions(run, market_class, votes, contexts)
+    arrivals = [float(at) for at in panel.observed_at[:, -1]]
+    return [
+        Decided(
+            instrument=instrument,
+            close_time=close_time,
+            decision=decisions[row],
+            context=contexts[row],
+            ballot=_ballot(votes, row),
+            latency_ms=votes.latency_ms[row],
+            model_ids=votes.model_ids,
+            observed_at=arrivals[row],
+            late=_is_late(run, close_time, arrivals[row], arrivals[row] if received is None else received),
+            decision_ms=(time.perf_counter() - started) * 1000,
+            candle=tuple(panel.ohlcv[row, -1].tolist()),
+        )
+        for row, instrument in enumerate(group)
+    ]
+
+
+def _decisions(run: Run, market_class: str, votes: PanelVotes, contexts: list[Context]) -> list[Decision]:
+    rules = rules_of(run)
+    calibration = _calibration(run, market_class, rules.panel)
+    live = live_bins(run.venue_id)
+    return [decide(_ballot(votes, row), context, calibration, rules, live=live) for row, context in enumerate(contexts)]
+
+
+def _ballot(votes: PanelVotes, row: int) -> Ballot:
+    return Ballot(votes.probabilities[row], votes.direction[row], votes.abstained[row])
+
+
+def _is_late(run: Run, close_time: int, arrived: float, received: float) -> bool:
+    """Late when the candle came too long after its close, or the decision too long after the candle.
+
+    A recording has no arrival delay: only the wall time of the decision counts there.
+    """
+    delay = 0.0 if run.venue.kind == Venue.Kind.REPLAY else arrived - close_time
+    took = clock.wall_now().timestamp() - received
+    return not (delay <= settings.LATE_AFTER_S and took <= settings.LATE_AFTER_S)
+
+
+def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[PanelVotes, dict[str, LoadedModel]]:
+    """The nine votes on every instrument of the group."""
+    models = champions(run.venue_id, market_class)
+    samples = samples_of_panel(panel)
+    votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
+    return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
+
+
+def samples_of_panel(panel: Panel) -> Samples:
+    """The voters' input at the panel's last row; features are built for the rows that sequences read."""
+    count, bars = panel.ohlcv.shape[:2]
+    features = np.full((count, bars, len(COLUMNS)), np.nan, np.float32)
+    rows = min(FEATURE_ROWS, bars)
+    features[:, bars - rows :] = build(panel.open_times, panel.ohlcv, rows=rows)
+    index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
+    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
+
+
+def _contexts(group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int) -> list[Context]:
+    moves: Volatility = volatility(panel.ohlcv)
+    confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
+    ages = [(close_time - model.trained_until) / VOTERS[seat].max_age for seat, model in models.items()]
+    hours, days = quality.scores([instrument.pk for instrument in group], close_time)
+    return [
+        Context(
+            close=float(panel.ohlcv[row, -1, 3]),
+            atr=float(moves.atr[row]),
+            volatility=float(moves.sigma[row]),
+            volatility_percentile=float(moves.percentile[row]),
+            range_atr=float(moves.range_atr[row]),
+            pattern=int(confirmed[row]),
+            taint=TaintFlag(int(panel.taint[row])),
+            quality_hour=hours.get(instrument.pk),
+            quality_day=days.get(instrument.pk),
+            model_age=max(ages, default=0.0),
+            market_class=instrument.market_class,
+        )
+        for row, instrument in enumerate(group)
+    ]
+
+
+def _calibration(run: Run, market_class: str, panel: PanelRule) -> Calibration | None:
+    row = calibration_of(run.venue_id, market_class, panel.seats)
+    return Calibration.from_knots(row.knots) if row else None

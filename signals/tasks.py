@@ -1,0 +1,52 @@
+"""What workers do for the signal floor. Each task is an edge: it takes ids, may come twice or late, and changes nothing then."""
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+
+from lib import clock
+from lib.postgres import ensure_partitions
+from markets.models import Venue
+from markets.runs import current_run, market_time
+from signals import due, outcomes, push, rounds
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(soft_time_limit=30, time_limit=60)
+def decide_minute(close_time: int, instrument_ids: list[int], received: float | None = None) -> int:
+    """Decide one minute of a shard; returns the number of rounds written."""
+    return len(rounds.decide_minute(close_time, instrument_ids, received=received))
+
+
+@shared_task(soft_time_limit=60, time_limit=90)
+def sweep() -> int:
+    """Decide (late) what was stored but never decided, and write as missed what cannot be decided any more.
+
+    A recording is swept by its feed, which knows when a minute is over; the wall clock says nothing about it.
+    """
+    run = current_run()
+    if run is None or run.venue.kind == Venue.Kind.REPLAY or run.state != run.State.RUNNING:
+        return 0
+    now = market_time(run)
+    ensure_partitions("signals_round", now, now)
+    written = 0
+    for close_time, ids in sorted(due.rescuable(run, now).items()):
+        written += len(rounds.decide_minute(close_time, ids))
+    return written + due.sweep_missed(run, now)
+
+
+@shared_task(soft_time_limit=60, time_limit=90)
+def resolve_outcomes() -> int:
+    """Judge every expired signal; returns the number of outcomes written."""
+    run = current_run()
+    if run is None:
+        return 0
+    over = run.venue.kind == Venue.Kind.REPLAY and run.state == run.State.ENDED
+    return len(outcomes.resolve_due(run, market_time(run), final=over))
+
+
+@shared_task
+def forget_push_events() -> int:
+    """Drop push events that no reader may ask for any more."""
+    return push.forget(clock.wall_now() - settings.PUSH_RETENTION)
