@@ -147,7 +147,7 @@ def directions(probabilities: NDArray[np.float32], threshold: float) -> NDArray[
 
 def sound(probabilities: FloatArray) -> NDArray[np.bool_]:
     """Rows (N,) that are three probabilities: finite, inside [0, 1], summing to 1."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         inside = np.asarray((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)).all(axis=1)
         return np.asarray(inside & (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE))
 

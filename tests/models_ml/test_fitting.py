@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from models_ml.features import COLUMNS as ALL_COLUMNS
 from models_ml.features import build
-from models_ml.fitting import BIN_ROWS, MAX_BINS, calibrate, decision_times, fit_panel, neutral_threshold, predict_panel
+from models_ml.fitting import (
+    BIN_ROWS,
+    MAX_BINS,
+    calibrate,
+    decision_times,
+    fit_panel,
+    neutral_threshold,
+    predict_panel,
+    sure_figures,
+)
 from models_ml.panel import LoadedModel, vote
 from models_ml.samples import Samples
 from models_ml.validation.metrics import wilson
@@ -42,6 +51,7 @@ def test_a_panel_is_fitted_in_the_order_of_time() -> None:
     assert fit.calibration["rows"] == later[2]
     assert sum(fit.calibration["n"]) == fit.calibration["decisions"] > 0
     assert fit.voters["xgb"].metrics["n"] == validation[2]
+    assert fit.voters["xgb"].later["n"] == later[2] - 2  # the last minute of each instrument has no outcome yet
     assert fit.voters["xgb"].threshold >= 0
 
 
@@ -89,6 +99,20 @@ def test_a_voter_without_edge_speaks_least() -> None:
     p = np.stack([1 - q, np.zeros_like(q), q], axis=1)
     threshold = neutral_threshold(p, labels)
     assert (np.abs(p[:, 2] - p[:, 0]) >= threshold).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_surest_rows_are_chosen_by_a_threshold_from_before() -> None:
+    rng = np.random.default_rng(4)
+    q = rng.uniform(0.3, 0.7, 20_000)
+    p = np.stack([1 - q, np.zeros_like(q), q], axis=1)
+    labels = np.where(rng.random(20_000) < q, 2, 0).astype(np.int8)
+    figures = sure_figures(p[:10_000], p[10_000:], labels[10_000:])
+    assert figures["coverage_at_20"] == pytest.approx(0.2, abs=0.02)
+    assert figures["accuracy_at_20"] == pytest.approx(0.68, abs=0.02)
+    assert figures["accuracy_at_5"] == pytest.approx(0.695, abs=0.04)
+    nothing = sure_figures(p[:0], p[:0], labels[:0])
+    assert nothing["accuracy_at_20"] is None
+    assert nothing["coverage_at_20"] is None
 
 
 def test_no_rows_no_threshold() -> None:
