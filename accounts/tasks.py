@@ -1,6 +1,7 @@
 """The base class of every task that works for one organization."""
 
 import time
+
 import structlog
 from celery import Task
 from prometheus_client import Histogram

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import AsyncClient, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.access import SESSION_ORGANIZATION, Viewer, viewer_of
@@ -164,3 +164,13 @@ def test_the_number_of_statements_stays_small(
 ) -> None:
     with django_assert_max_num_queries(11):
         ask(owner, lambda _: HttpResponse())
+
+
+async def test_the_walls_hold_under_asgi(owner: Person, stranger: Person) -> None:
+    """The middleware is synchronous: Django runs it, and all it encloses, in one thread with one connection."""
+    for person in (owner, stranger):
+        client = AsyncClient()
+        client.cookies["sessionid"] = person.client.cookies["sessionid"].value
+        page = (await client.get("/organization/")).content.decode()
+        for other in (owner, stranger):
+            assert (other.user.email in page) is (other is person)

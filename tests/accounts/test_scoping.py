@@ -9,6 +9,7 @@ import pytest
 from django.db import ProgrammingError, connection, transaction
 from django_scopes import ScopeError
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from accounts.audit import operator_work, record
 from accounts.models import ApiKey, AuditEntry, Invitation, Membership, Organization, Role
@@ -130,7 +131,7 @@ def test_a_row_cannot_be_put_into_another_tenant(
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):  # noqa: SIM117
             with entered(app_connection, organization=theirs.pk, user=1, key_prefix="ck_12345678"):
-                app_connection.execute(insert, [psycopg.types.json.Jsonb(copied[0])])
+                app_connection.execute(insert, [Jsonb(copied[0])])
 
 
 def test_a_row_cannot_be_moved_to_another_tenant(
