@@ -10,6 +10,11 @@ from lib.errors import CandorError
 from markets.timeframes import minutes_of
 from markets.values import Ohlcv, VenueEvent
 
+Pages = AsyncGenerator[list[Ohlcv], None]
+"""History by pages."""
+Events = AsyncGenerator[VenueEvent, None]
+"""What a stream brings."""
+
 
 class Capability(StrEnum):
     """What a venue can deliver; whoever needs one asks `facts.capabilities` first."""
@@ -130,7 +135,7 @@ class Venue(ABC):
         """The venue's whole market list."""
 
     @abstractmethod
-    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncGenerator[list[Ohlcv], None]:
+    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Closed candles with `start <= open_time < end` (epoch seconds), in ascending pages; a gap is absent.
 
         Raises:
@@ -139,7 +144,7 @@ class Venue(ABC):
         """
 
     @abstractmethod
-    def stream(self, symbols: Sequence[str]) -> AsyncGenerator[VenueEvent, None]:
+    def stream(self, symbols: Sequence[str]) -> Events:
         """Events of `symbols` as they arrive, merged; raises `VenueError` when the connection is lost.
 
         Wrap it in `contextlib.aclosing`, so that leaving it early closes its sockets at once.

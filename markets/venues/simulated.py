@@ -14,7 +14,7 @@ https://doi.org/10.1016/0304-4076(86)90063-1) with Student-t shocks (Bollerslev 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zlib import crc32
@@ -27,7 +27,9 @@ from markets.timeframes import aggregate
 from markets.values import BOOK_LEVELS, BookTop, FloatArray, IntArray, Ohlcv, PriceTick, Trade, VenueEvent
 from markets.venues.base import (
     Capability,
+    Events,
     InstrumentSpec,
+    Pages,
     UnknownSymbolError,
     Venue,
     VenueError,
@@ -315,9 +317,7 @@ class SimulatedVenue(Venue):
         except KeyError:
             raise UnknownSymbolError(symbol, self.key) from None
 
-    async def history(
-        self, symbol: str, start: int, end: int, timeframe: str = "1m"
-    ) -> AsyncGenerator[list[Ohlcv], None]:
+    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Closed candles by pages of up to 5,000."""
         step = check_window(start, end, timeframe)
         series = self.series(symbol)
@@ -330,7 +330,7 @@ class SimulatedVenue(Venue):
             yield [to_ohlcv(symbol, int(at), row) for at, row in zip(times, rows, strict=True)]
             await asyncio.sleep(0)
 
-    async def stream(self, symbols: Sequence[str]) -> AsyncGenerator[VenueEvent, None]:
+    async def stream(self, symbols: Sequence[str]) -> Events:
         """Ticks and trades each half second, a book every five, the closed candle as soon as its minute ends."""
         chosen = [self.series(symbol) for symbol in symbols]
         step = int(self._now() / STEP_S)
