@@ -22,7 +22,7 @@ from signals.models import Round, Signal
 from signals.reading import signals_of
 from signals.wording import decimals_of, price_text
 
-RECENT_SIGNALS = 12
+RECENT_SIGNALS = 10
 LOOK_BACK = timedelta(hours=6)
 """How far back the board looks for an instrument's newest round: enough to cross any pause of a feed on a trading day,
 short enough to touch one partition."""

@@ -13,7 +13,16 @@ from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round, Signal
 
 MINUTE = timedelta(minutes=1)
-PRICES = {"BTC": 61_200.0, "ETH": 2_950.0, "SOL": 143.0, "XRP": 0.52, "ADA": 0.39, "DOGE": 0.12, "BNB": 584.0, "LTC": 71.0}
+PRICES = {
+    "BTC": 61_200.0,
+    "ETH": 2_950.0,
+    "SOL": 143.0,
+    "XRP": 0.52,
+    "ADA": 0.39,
+    "DOGE": 0.12,
+    "BNB": 584.0,
+    "LTC": 71.0,
+}
 TICKS = {"BTC": 0.1, "ETH": 0.01, "SOL": 0.01, "XRP": 0.0001, "ADA": 0.0001, "DOGE": 0.00001, "BNB": 0.1, "LTC": 0.01}
 
 
