@@ -1,4 +1,4 @@
-"""What the live pages show of the current market: the newest round of each instrument, the newest signals, the feeds."""
+"""What the live pages show of the current market: newest rounds, newest signals, instruments, feeds."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -105,7 +105,7 @@ def locked_rows(viewer: Viewer, run: Run | None) -> list[dict[str, Any]]:
         return []
     hidden = Instrument.objects.filter(venue_id=run.venue_id, followed=True)
     included = access_instruments(viewer, run).values_list("pk", flat=True)
-    return list(hidden.exclude(pk__in=list(included)).values("symbol"))
+    return [{"symbol": symbol} for symbol in hidden.exclude(pk__in=list(included)).values_list("symbol", flat=True)]
 
 
 def feed_rows(run: Run | None) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import io
 from datetime import timedelta
 
 import pytest
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import Client
 
 from signals.history import PAGE, _safe
@@ -15,8 +15,8 @@ from tests.signals.records import MINUTE
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def rows_of(answer: HttpResponse) -> list[dict[str, str]]:
-    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]  # a streaming answer
+def rows_of(answer: HttpResponseBase) -> list[dict[str, str]]:
+    text = answer.getvalue().decode()
     return list(csv.DictReader(io.StringIO(text)))
 
 

@@ -1,5 +1,6 @@
 """Pages as visitor and member, with a market and without."""
 
+import itertools
 import json
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -30,7 +31,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         facts = dict(attrs)
-        self.ids += [facts["id"]] if facts.get("id") else []
+        self.ids += [name for name in (facts.get("id"),) if name]
         self.h1 += tag == "h1"
         self.inline += [f"{tag} style"] if "style" in facts else []
         self.inline += [f"{tag} {name}" for name in facts if name.startswith("on")]
@@ -134,7 +135,7 @@ def test_higher_timeframes_are_aggregated(member: Client, timeframe: str, step: 
     data = json.loads(member.get(f"/chart/{market.instruments[0].pk}/?timeframe={timeframe}").content)
     times = [candle[0] for candle in data["candles"]]
     assert all(at % step == 0 for at in times)
-    assert all(later - before == step for before, later in zip(times, times[1:], strict=False))
+    assert all(later - before == step for before, later in itertools.pairwise(times))
 
 
 def test_a_wrong_timeframe_is_named_with_the_choices(member: Client) -> None:
