@@ -15,7 +15,11 @@ def register_all() -> None:
 def secrets(**kwargs: Any) -> list[CheckMessage]:
     """A server without a key of its own would sign sessions that anybody can forge."""
     if len(settings.SECRET_KEY) < 32:
-        return [Error("SECRET_KEY is missing or too short.", hint="Set SECRET_KEY to 50 random characters.", id="candor.E001")]
+        return [
+            Error(
+                "SECRET_KEY is missing or too short.", hint="Set SECRET_KEY to 50 random characters.", id="candor.E001"
+            )
+        ]
     return []
 
 

@@ -17,10 +17,14 @@ from config.celery import app
 from lib import clock
 from lib.errors import CandorError
 from lib.postgres import ensure_partitions
+from markets.feed import FeedThread, Hooks, load_history
+from markets.models import Run
 from markets.opening import Opened, open_market
-from models_ml.models import ModelVersion
+from markets.runs import market_time
+from markets.values import Ohlcv
+from models_ml.models import ModelVersion, TrainingRun
 from models_ml.tasks import training_command
-from signals import due
+from signals import due, outcomes, push
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +49,14 @@ def prepare(say: Say) -> None:
 
 
 class Platform:
-    """Worker, beat, feed and training beside a web server, each in a thread or process that `stop` ends."""
+    """The feed and training of a market, with worker and beat beside them where one process does it all.
 
-    def __init__(self, *, say: Say) -> None:
+    Each runs in a thread or process that `stop` ends.
+    """
+
+    def __init__(self, *, say: Say, alone: bool = True) -> None:
         self.say = say
+        self.alone = alone
         self.recordings = [_recording(word) for word in env.words("REPLAY")]
         self.speed = env.number("SPEED", 60.0 if self.recordings else 1.0, low=1, high=3600)
         self.live_s = int(env.number("REPLAY_LIVE", 6 * 3600, low=60, high=30 * 86400))
@@ -61,6 +69,10 @@ class Platform:
         """Start in the background; pages answer meanwhile and say what is still loading."""
         self._thread.start()
 
+    def wait(self) -> None:
+        """Sleep until `stop` is called."""
+        self._stopping.wait()
+
     def stop(self) -> None:
         """End everything this platform started, newest first."""
         self._stopping.set()
@@ -70,8 +82,8 @@ class Platform:
 
     def _run(self) -> None:
         try:
-            self._stops.append(start_worker())
-            self._stops.append(start_beat())
+            if self.alone:
+                self._stops += [start_worker(), start_beat()]
             opened = open_market(
                 settings.MARKET, replay=self.recordings, live_s=self.live_s, speed=self.speed, say=self.say
             )
@@ -84,8 +96,6 @@ class Platform:
 
     def _trade(self, opened: Opened) -> None:
         """Load history, train, follow the market."""
-        from markets.feed import FeedThread, load_history
-
         load_history(opened, days=self.history_days, say=self.say, stopping=self._stopping)
         if self._stopping.is_set():
             return
@@ -93,7 +103,7 @@ class Platform:
         if missed:
             self.say(f"{missed} minutes passed while the platform was off: written as missed")
         self._train(opened)
-        feed = FeedThread(opened)
+        feed = FeedThread(opened, hooks_of(opened.run))
         feed.start()
         self._stops.append(feed.stop)
 
@@ -103,6 +113,7 @@ class Platform:
             return
         self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
+        threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
 
         def stop() -> None:
             child.terminate()
@@ -112,6 +123,52 @@ class Platform:
                 child.kill()
 
         self._stops.append(stop)
+
+
+    def _tell_training(self, opened: Opened, child: "subprocess.Popen[bytes]") -> None:
+        """Show the child's progress on the page until it ends."""
+        shown: tuple[Any, ...] = ()
+        while child.poll() is None and not self._stopping.wait(2):
+            training = TrainingRun.objects.filter(venue_id=opened.run.venue_id).order_by("-id").first()
+            if training and (facts := (training.voter, training.done, training.total)) != shown:
+                shown = facts
+                tell_progress(opened.run, training)
+        training = TrainingRun.objects.filter(venue_id=opened.run.venue_id).order_by("-id").first()
+        if training and not self._stopping.is_set():
+            tell_progress(opened.run, training)
+            self.say(f"training {training.state}" + (f": {training.detail}" if training.detail else ""))
+        close_old_connections()
+
+
+def tell_progress(run: Run, training: TrainingRun) -> None:
+    """Show how far a training is."""
+    push.publish(
+        "progress",
+        {
+            "stage": "training",
+            "state": training.state,
+            "voter": training.voter,
+            "done": training.done,
+            "total": training.total,
+        },
+        venue_id=run.venue_id,
+        at=market_time(run),
+    )
+
+
+def hooks_of(run: Run) -> Hooks:
+    """What the signal floor wants of a feed."""
+
+    def on_tick(instrument_id: int, price: float, forming: Ohlcv) -> None:
+        values = [forming.open_time, forming.open, forming.high, forming.low, forming.close, forming.volume]
+        now = clock.market_now().timestamp()
+        push.publish_tick({instrument_id: [price, now]}, {instrument_id: values}, venue_id=run.venue_id)
+
+    def on_end() -> None:
+        outcomes.resolve_due(run, clock.market_now(), final=True)
+        push.publish("market", {"state": "recording ended"}, venue_id=run.venue_id, at=clock.market_now())
+
+    return Hooks(on_tick=on_tick, wait_decided=lambda close_time: due.settle_minute(run, close_time), on_end=on_end)
 
 
 def start_worker() -> Callable[[], None]:

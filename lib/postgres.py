@@ -43,9 +43,7 @@ REVOKE ALL ON FUNCTION candor_ensure_month(text, date), candor_drop_month(text, 
 GRANT EXECUTE ON FUNCTION candor_ensure_month(text, date), candor_drop_month(text, date) TO {APP_ROLE};
 REVOKE INSERT, UPDATE, DELETE ON candor_monthly FROM {APP_ROLE};
 """
-PARTITION_FUNCTIONS_DOWN = (
-    "DROP FUNCTION candor_ensure_month(text, date); DROP FUNCTION candor_drop_month(text, date); DROP TABLE candor_monthly;"
-)
+PARTITION_FUNCTIONS_DOWN = "DROP FUNCTION candor_ensure_month(text, date); DROP FUNCTION candor_drop_month(text, date); DROP TABLE candor_monthly;"
 
 
 def monthly(table: str, columns: str, *, by: str, key: str, extra: str = "") -> RunSQL:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.db import transaction
 
 
-def on_commit(action: Callable[[], None]) -> None:
+def on_commit(action: Callable[[], object]) -> None:
     """Run `action` after the surrounding transaction commits, or at once where there is none.
 
     A failing action is logged by Django and does not undo the committed write (robust=True): the database row is the

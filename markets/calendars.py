@@ -76,9 +76,7 @@ def is_open(calendar: str, at: int) -> bool:
 
 def open_minutes(calendar: str, start: int, end: int) -> IntArray:
     """Open times (T,) of the due minutes with `start <= open_time < end`, ascending."""
-    parts = [
-        np.arange(-(-a // MINUTE_S), -(-b // MINUTE_S), dtype=np.int64) for a, b in sessions(calendar, start, end)
-    ]
+    parts = [np.arange(-(-a // MINUTE_S), -(-b // MINUTE_S), dtype=np.int64) for a, b in sessions(calendar, start, end)]
     return np.concatenate(parts) * MINUTE_S if parts else np.empty(0, np.int64)
 
 

@@ -310,6 +310,10 @@ def window_taint(ohlcv: FloatArray, flags: IntArray, bars: int) -> IntArray:
     jumped = spikes(ohlcv)[:, -bars:].any(axis=1) | fell_silent(ohlcv[..., 4])
     taint = np.bitwise_or.reduce(flags[:, -bars:] & _LASTING, axis=1)
     taint |= np.bitwise_or.reduce(flags[:, -min(bars, RECENT_BARS) :], axis=1)
-    for flag, hit in ((TaintFlag.GAP, missing.any(axis=1)), (TaintFlag.STALE, missing[:, -1]), (TaintFlag.SUSPECT, jumped)):
+    for flag, hit in (
+        (TaintFlag.GAP, missing.any(axis=1)),
+        (TaintFlag.STALE, missing[:, -1]),
+        (TaintFlag.SUSPECT, jumped),
+    ):
         taint |= np.where(hit, int(flag), 0)
     return np.asarray(taint, np.int64)

@@ -46,7 +46,9 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     speed = models.FloatField(default=1.0, help_text="Candle minutes a minute that were asked for")
     speed_reached = models.FloatField(null=True, blank=True)
-    market_at = models.DateTimeField(null=True, blank=True, help_text="Market clock of a recording; empty on live markets")
+    market_at = models.DateTimeField(
+        null=True, blank=True, help_text="Market clock of a recording; empty on live markets"
+    )
     market_end = models.DateTimeField(null=True, blank=True)
     beat_at = models.DateTimeField(null=True, blank=True, help_text="Wall clock of the feed's last sign of life")
 
@@ -121,8 +123,12 @@ class CandleRevision(models.Model):
     volume = models.FloatField()
     observed_at = models.DateTimeField(help_text="When the replaced values were received")
     replaced_at = models.DateTimeField(help_text="When the correction was received")
-    source = models.SmallIntegerField(default=0, db_default=0, help_text="markets.candles.Source of the replaced values")
-    flags = models.SmallIntegerField(default=0, db_default=0, help_text="markets.values.TaintFlag of the replaced values")
+    source = models.SmallIntegerField(
+        default=0, db_default=0, help_text="markets.candles.Source of the replaced values"
+    )
+    flags = models.SmallIntegerField(
+        default=0, db_default=0, help_text="markets.values.TaintFlag of the replaced values"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["instrument", "open_time"])]

@@ -42,9 +42,7 @@ def _append(instrument: Instrument, at: datetime | None, horizon_s: int, *, acti
         Activation.objects.create(instrument=instrument, horizon_s=horizon_s, at=moment, active=active)
 
 
-def intervals(
-    instrument_ids: Iterable[int], horizon_s: int = HORIZON_S
-) -> dict[int, list[tuple[int, int | None]]]:
+def intervals(instrument_ids: Iterable[int], horizon_s: int = HORIZON_S) -> dict[int, list[tuple[int, int | None]]]:
     """For each instrument the stretches [from, to) of close times in which it is due; None = still open."""
     found: dict[int, list[tuple[int, int | None]]] = {key: [] for key in instrument_ids}
     rows = Activation.objects.filter(instrument_id__in=list(found), horizon_s=horizon_s).order_by("at")
@@ -57,23 +55,31 @@ def intervals(
     return found
 
 
-def due_minutes(
-    instrument_ids: Iterable[int], start: int, end: int, horizon_s: int = HORIZON_S
-) -> list[tuple[int, int]]:
-    """Every decision that is due with `start <= close_time <= end`, as (instrument id, close time), by close time.
+def due_closes(instrument_ids: Iterable[int], start: int, end: int, horizon_s: int = HORIZON_S) -> dict[int, IntArray]:
+    """For each instrument the close times (epoch seconds) with `start <= close_time <= end` at which it is due.
 
     A close time is due while the instrument is active and when its candle and the whole horizon after it lie in open
     minutes: at the end of a trading week there is nothing left to predict.
     """
     calendars = dict(Instrument.objects.filter(id__in=list(instrument_ids)).values_list("id", "calendar"))
     closes = {calendar: _closes(calendar, start, end, horizon_s) for calendar in set(calendars.values())}
-    found: list[tuple[int, int]] = []
+    found: dict[int, IntArray] = {}
     for key, stretches in intervals(calendars, horizon_s).items():
         due = closes[calendars[key]]
+        active = np.zeros(len(due), np.bool_)
         for first, last in stretches:
-            chosen = due[(due >= first) & (due < (end + 1 if last is None else last))]
-            found += [(key, close) for close in chosen.tolist()]
-    return sorted(found, key=lambda pair: (pair[1], pair[0]))
+            active |= (due >= first) & (due < (end + 1 if last is None else last))
+        found[key] = due[active]
+    return found
+
+
+def due_minutes(
+    instrument_ids: Iterable[int], start: int, end: int, horizon_s: int = HORIZON_S
+) -> list[tuple[int, int]]:
+    """`due_closes` as (instrument id, close time), by close time, then instrument."""
+    by_instrument = due_closes(instrument_ids, start, end, horizon_s)
+    pairs = [(key, close) for key, closes in by_instrument.items() for close in closes.tolist()]
+    return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
 
 
 def _closes(calendar: str, start: int, end: int, horizon_s: int) -> IntArray:

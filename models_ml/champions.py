@@ -16,7 +16,8 @@ from models_ml.votes import AbstainReason
 
 log = structlog.get_logger(__name__)
 
-_loaded: dict[int, LoadedModel | AbstainReason] = {}
+_loaded: dict[tuple[int, str, str], tuple[int, LoadedModel | AbstainReason]] = {}
+"""(venue, market class, seat) → version and what was read of it; a new champion takes the place of the old one."""
 _lock = Lock()
 
 
@@ -28,6 +29,12 @@ def champions(venue_id: int, market_class: str) -> dict[str, LoadedModel | Absta
     return {version.voter: _load(version) for version in versions}
 
 
+def warm(venue_id: int) -> None:
+    """Load every champion of a venue now, so that no minute pays for the imports."""
+    for version in ModelVersion.objects.filter(venue_id=venue_id, state=ModelVersion.State.CHAMPION):
+        _load(version)
+
+
 def calibration_of(venue_id: int, market_class: str, seats: int) -> Calibration | None:
     """The newest calibration for that size of panel."""
     found = Calibration.objects.filter(venue_id=venue_id, market_class=market_class, seats=seats)
@@ -35,10 +42,11 @@ def calibration_of(venue_id: int, market_class: str, seats: int) -> Calibration 
 
 
 def _load(version: ModelVersion) -> LoadedModel | AbstainReason:
+    seat = version.venue_id, version.market_class, version.voter
     with _lock:
-        if version.pk not in _loaded:
-            _loaded[version.pk] = _read(version)
-        return _loaded[version.pk]
+        if seat not in _loaded or _loaded[seat][0] != version.pk:
+            _loaded[seat] = version.pk, _read(version)
+        return _loaded[seat][1]
 
 
 def _read(version: ModelVersion) -> LoadedModel | AbstainReason:

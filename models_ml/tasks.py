@@ -16,10 +16,21 @@ def retrain() -> int:
     run = current_run()
     if run is None:
         return 0
-    return subprocess.run(training_command(run.venue.key, settings.TRAIN_PROFILE), cwd=settings.BASE_DIR, check=False).returncode
+    return subprocess.run(
+        training_command(run.venue.key, settings.TRAIN_PROFILE), cwd=settings.BASE_DIR, check=False
+    ).returncode
 
 
 def training_command(venue_key: str, profile: str) -> list[str]:
     """The command that trains in the background: lowest priority, one thread."""
     nice = ["nice", "-n", "19"] if os.name == "posix" else []
-    return [*nice, sys.executable, str(settings.BASE_DIR / "manage.py"), "train", "--venue", venue_key, "--profile", profile]
+    return [
+        *nice,
+        sys.executable,
+        str(settings.BASE_DIR / "manage.py"),
+        "train",
+        "--venue",
+        venue_key,
+        "--profile",
+        profile,
+    ]

@@ -17,11 +17,15 @@ class PanelRule:
 
     Attributes:
         seats: 9, or 7 where LLM voters are not part of the panel.
-        quorum: votes that must agree: 6 of 9, or 5 of 7.
+        quorum: votes that must agree: 6 of 9, or 5 of 7. More than half, so that two sides never both reach it.
     """
 
     seats: int
     quorum: int
+
+    def __post_init__(self) -> None:
+        if not self.seats < 2 * self.quorum:
+            raise ValueError(f"a quorum of {self.quorum} of {self.seats} is no majority: ask for more than half")
 
     def stricter(self) -> "PanelRule":
         """Conservative mode: one more vote must agree (7 of 9, 6 of 7)."""
@@ -53,9 +57,8 @@ def count(directions: NDArray[np.int8], abstained: NDArray[np.int8], rule: Panel
     voted = abstained[: rule.seats] == 0
     cast = directions[: rule.seats][voted]
     up, down, neutral = (int((cast == side).sum()) for side in (UP, DOWN, NEUTRAL))
-    most = max(up, down)
-    side = UP if up > down else DOWN
-    return Consensus(side if most >= rule.quorum else NEUTRAL, up, down, neutral, most / rule.seats)
+    direction = UP if up >= rule.quorum else DOWN if down >= rule.quorum else NEUTRAL
+    return Consensus(direction, up, down, neutral, max(up, down) / rule.seats)
 
 
 def score(consensus: Consensus, pattern: int) -> float:

@@ -33,7 +33,7 @@ ON CONFLICT DO NOTHING
 def undecided(run: Run, start: datetime, end: datetime) -> list[tuple[int, int]]:
     """(instrument, close time in epoch s) of every due minute in [start, end] that has no round."""
     ids = list(Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("pk", flat=True))
-    due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end) + 1, settings.HORIZON_S).tolist()
+    due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end), settings.HORIZON_S)
     written = Round.objects.filter(
         instrument_id__in=ids, horizon_s=settings.HORIZON_S, close_time__gte=start, close_time__lte=end
     )
@@ -53,7 +53,7 @@ def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:
             _MISSED,
             [settings.HORIZON_S, clock.wall_now(), [id_ for id_, _, _ in rows], times, [why for _, _, why in rows]],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def account_for_downtime(run: Run, now: datetime) -> int:
@@ -73,15 +73,10 @@ def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
     """
     settle = timedelta(seconds=settings.LATE_AFTER_S)
     pairs = undecided(run, clock.floor_minute(now - RESCUE), now - settle)
-    stored = set(
-        Candle.objects.filter(
-            instrument_id__in={id_ for id_, _ in pairs},
-            open_time__gte=clock.floor_minute(now - RESCUE) - timedelta(minutes=1),
-        ).values_list("instrument_id", "open_time")
-    )
+    stored = _stored(pairs)
     found: dict[int, list[int]] = defaultdict(list)
     for id_, at in pairs:
-        if (id_, clock.from_epoch(at - clock.MINUTE_S)) in stored:
+        if (id_, at) in stored:
             found[at].append(id_)
     return found
 
@@ -89,5 +84,36 @@ def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
 def sweep_missed(run: Run, now: datetime) -> int:
     """Write as missed what can no longer be decided: no candle after the grace, or too old to rescue."""
     lost = undecided(run, clock.floor_minute(now - LOOK_BACK), now - GRACE)
-    rescue = {(id_, at) for at, ids in rescuable(run, now).items() for id_ in ids}
-    return write_missed((id_, at, "no_candle") for id_, at in lost if (id_, at) not in rescue)
+    stored, oldest = _stored(lost), clock.epoch(clock.floor_minute(now - RESCUE))
+    without = [(id_, at, "no_candle") for id_, at in lost if (id_, at) not in stored]
+    too_old = [(id_, at, "not_decided") for id_, at in lost if (id_, at) in stored and at < oldest]
+    return write_missed(without + too_old)
+
+
+def _stored(pairs: list[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of (instrument, close time) whose closing candle is in the store."""
+    if not pairs:
+        return set()
+    closes = [at for _, at in pairs]
+    candles = Candle.objects.filter(
+        instrument_id__in={id_ for id_, _ in pairs},
+        open_time__gte=clock.from_epoch(min(closes) - clock.MINUTE_S),
+        open_time__lte=clock.from_epoch(max(closes) - clock.MINUTE_S),
+    )
+    return {(id_, clock.epoch(at) + clock.MINUTE_S) for id_, at in candles.values_list("instrument_id", "open_time")}
+
+
+def settle_minute(run: Run, close_time: int) -> bool:
+    """Whether every due round of one minute is written; instruments that have no candle there are missed at once.
+
+    A recording asks this after each minute: what its file lacks will not arrive later.
+    """
+    at = clock.from_epoch(close_time)
+    open_ = undecided(run, at, at)
+    stored = set(
+        Candle.objects.filter(
+            instrument_id__in=[id_ for id_, _ in open_], open_time=at - timedelta(seconds=clock.MINUTE_S)
+        ).values_list("instrument_id", flat=True)
+    )
+    write_missed((id_, close_time, "no_candle") for id_, _ in open_ if id_ not in stored)
+    return not stored

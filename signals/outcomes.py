@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef
 
 from lib import clock
 from lib.transactions import on_commit
-from markets.models import Candle, CandleRevision, Run
+from markets.models import Candle, Run
 from signals import events, push
 from signals.cards import cards_of
 from signals.models import Outcome, Round, Signal
@@ -19,7 +19,24 @@ log = structlog.get_logger(__name__)
 VOID_AFTER = timedelta(hours=24)
 """A signal whose candles are still missing this long after expiry is void, and counted as such in public."""
 
+CORRECTABLE = timedelta(days=7)
+"""Market time for which a corrected candle still changes what was judged from it."""
+
 MINUTE = timedelta(minutes=1)
+
+_CORRECTED = """
+SELECT DISTINCT s.* FROM markets_candlerevision r
+JOIN markets_instrument i ON i.id = r.instrument_id
+JOIN signals_signal s ON s.instrument_id = r.instrument_id
+  AND r.open_time IN (s.close_time, s.expires_at - interval '1 minute')
+JOIN LATERAL (
+  SELECT result, entry, exit FROM signals_outcome WHERE signal_id = s.id ORDER BY revision DESC LIMIT 1
+) o ON o.result <> 'void'
+JOIN markets_candle a ON a.instrument_id = s.instrument_id AND a.open_time = s.close_time
+JOIN markets_candle b ON b.instrument_id = s.instrument_id AND b.open_time = s.expires_at - interval '1 minute'
+WHERE i.venue_id = %s AND r.open_time > %s AND (a.open, b.close) IS DISTINCT FROM (o.entry, o.exit)
+ORDER BY s.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +52,10 @@ class Verdict:
 
 def judge(direction: int, entry: float, exit_: float) -> str:
     """won, lost or tie of entering at `entry` and leaving at `exit_`: an equal price is a tie, whatever was said."""
-    if exit_ == entry:
+    moved = (exit_ > entry) - (exit_ < entry)
+    if moved == 0:
         return Outcome.Result.TIE
-    return Outcome.Result.WON if (exit_ > entry) == (direction > 0) else Outcome.Result.LOST
+    return Outcome.Result.WON if moved == direction else Outcome.Result.LOST
 
 
 def resolve_due(run: Run, now: datetime, *, final: bool = False) -> list[int]:
@@ -51,31 +69,20 @@ def resolve_due(run: Run, now: datetime, *, final: bool = False) -> list[int]:
     """
     with transaction.atomic():  # an outcome and the news of it are one write
         written = [outcome for signal in _open_signals(run, now) if (outcome := _resolve(signal, now, final=final))]
-        written += [outcome for signal in _corrected(run) if (outcome := _supersede(signal))]
+        written += [outcome for signal in _corrected(run, now) if (outcome := _supersede(signal))]
         return _tell(run, written)
 
 
 def _open_signals(run: Run, now: datetime) -> list[Signal]:
     judged = Outcome.objects.filter(signal=OuterRef("pk"))
     waiting = Signal.objects.filter(instrument__venue_id=run.venue_id, expires_at__lte=now)
-    return list(waiting.filter(~Exists(judged)).select_related("instrument__venue").order_by("expires_at"))
+    return list(waiting.filter(~Exists(judged)).select_related("instrument__venue").order_by("expires_at", "id"))
 
 
-def _corrected(run: Run) -> list[Signal]:
-    """Signals of which a candle was revised after their newest outcome was written."""
-    newest = Outcome.objects.filter(signal=OuterRef("pk")).order_by("-revision")
-    revised = CandleRevision.objects.filter(
-        instrument_id=OuterRef("instrument_id"),
-        open_time__gte=OuterRef("close_time"),
-        open_time__lt=OuterRef("expires_at"),
-        replaced_at__gt=OuterRef("judged_at"),
-    )
-    since = clock.wall_now() - timedelta(days=7)
-    if not CandleRevision.objects.filter(instrument__venue_id=run.venue_id, replaced_at__gt=since).exists():
-        return []
-    signals = Signal.objects.filter(instrument__venue_id=run.venue_id, issued_at__gt=since)
-    signals = signals.annotate(judged_at=Subquery(newest.values("resolved_at")[:1])).filter(judged_at__isnull=False)
-    return list(signals.filter(Exists(revised)).select_related("instrument__venue"))
+def _corrected(run: Run, now: datetime) -> list[Signal]:
+    """Signals whose newest outcome rests on prices that a correction has replaced; void ones rest on none."""
+    found = Signal.objects.raw(_CORRECTED, [run.venue_id, now - CORRECTABLE])
+    return list(found.prefetch_related("instrument__venue"))
 
 
 def verdict_of(signal: Signal) -> Verdict | None:
@@ -102,7 +109,7 @@ def _resolve(signal: Signal, now: datetime, *, final: bool) -> Outcome | None:
 
 
 def _supersede(signal: Signal) -> Outcome | None:
-    """A new revision where a correction changed the evidence, also when the result stays the same."""
+    """The next revision, from the corrected candles; also when the result stays the same."""
     last = signal.outcomes.order_by("-revision").first()
     verdict = verdict_of(signal)
     if last is None or verdict is None:
@@ -143,5 +150,5 @@ def _tell(run: Run, outcomes: list[Outcome]) -> list[int]:
     at = max(signal.expires_at for signal in signals)
     push.publish("outcomes", {"cards": cards_of(list(rounds), signals, outcomes)}, venue_id=run.venue_id, at=at)
     ids = [outcome.pk for outcome in outcomes]
-    on_commit(lambda: events.signal_resolved.send(Outcome, outcome_ids=ids) and None)
+    on_commit(lambda: events.signal_resolved.send(Outcome, outcome_ids=ids))
     return ids

@@ -24,6 +24,7 @@ CHOICES: Final[dict[str, dict[str, str]]] = {
     "motion": {"auto": "Follow the system", "reduce": "Reduce motion"},
     "keys": {"on": "Single-key shortcuts on", "off": "Single-key shortcuts off"},
 }
+LEGENDS: Final = {"theme": "Theme", "colours": "Colours", "motion": "Motion", "keys": "Keyboard"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,20 @@ class Preferences:
     def cookie(self) -> str:
         """The cookie's text."""
         return urlencode(asdict(self))
+
+
+def groups(chosen: Preferences) -> list[dict[str, object]]:
+    """The choices as the form shows them."""
+    return [
+        {
+            "name": name,
+            "legend": LEGENDS[name],
+            "options": [
+                {"key": key, "title": title, "chosen": getattr(chosen, name) == key} for key, title in options.items()
+            ],
+        }
+        for name, options in CHOICES.items()
+    ]
 
 
 def zones() -> list[str]:

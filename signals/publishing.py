@@ -13,9 +13,9 @@ from lib.transactions import on_commit
 from markets.models import Run
 from signals import events, push
 from signals.cards import cards_of
+from signals.decided import Decided
 from signals.models import Round, Signal
 from signals.risk import label_of
-from signals.decided import Decided
 
 
 def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
@@ -30,7 +30,8 @@ def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
     with transaction.atomic():
         rows = [_round(item, id_, now) for item, id_ in zip(decided, _new_ids(len(decided)), strict=True)]
         Round.objects.bulk_create(rows, ignore_conflicts=True)
-        mine = set(Round.objects.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
+        kept = Round.objects.filter(close_time=rows[0].close_time, pk__in=[row.pk for row in rows])
+        mine = set(kept.values_list("pk", flat=True))
         written = [(item, row) for item, row in zip(decided, rows, strict=True) if row.pk in mine]
         if not written:
             return []
@@ -104,7 +105,9 @@ def _reason(item: Decided) -> str:
         abstained = int((item.ballot.abstained[: item.decision.panel.seats] > 0).sum())
         can_agree = item.decision.panel.seats - abstained >= item.decision.panel.quorum
         return "no_consensus" if can_agree else "too_few_votes"
-    return item.decision.vetoes[0] if item.decision.state in {"vetoed", "tainted"} else ""
+    if item.decision.state == "tainted":
+        return "tainted_data"
+    return item.decision.vetoes[0] if item.decision.state == "vetoed" else ""
 
 
 def _signal(item: Decided, row: Round, now: datetime) -> Signal:
@@ -126,8 +129,8 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
         expected_move_bps=_real(levels.expected_move_bps),
         tier=decision.tier,
         risk_label=label_of(decision.risk_score),
-        vote_share=row.vote_share,
-        score=row.score,
+        vote_share=decision.consensus.share,
+        score=decision.score,
         probability=row.probability,
         probability_low=row.probability_low,
         probability_high=row.probability_high,
@@ -139,13 +142,15 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
 def _tell(run: Run, written: list[tuple[Decided, Round]], signals: list[Signal]) -> None:
     rows = [row for _, row in written]
     at, close_time = rows[0].close_time, clock.epoch(rows[0].close_time)
-    candles = {item.instrument.pk: [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
+    candles = {str(item.instrument.pk): [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
     push.publish("candles", {"close_time": close_time, "candles": candles}, venue_id=run.venue_id, at=at)
-    push.publish("rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at)
+    push.publish(
+        "rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at
+    )
     ids, signal_ids = [row.pk for row in rows], [signal.pk for signal in signals]
-    on_commit(lambda: events.round_decided.send(Round, close_time=close_time, round_ids=ids) and None)
+    on_commit(lambda: events.round_decided.send(Round, close_time=close_time, round_ids=ids))
     if signal_ids:
-        on_commit(lambda: events.signal_issued.send(Signal, signal_ids=signal_ids) and None)
+        on_commit(lambda: events.signal_issued.send(Signal, signal_ids=signal_ids))
 
 
 def _real(value: float | None) -> float | None:
@@ -154,4 +159,3 @@ def _real(value: float | None) -> float | None:
 
 def _reals(values: NDArray[np.floating[Any]]) -> list[float | None]:
     return [_real(value) for value in values]
-

@@ -42,9 +42,7 @@ def signals_of(rounds: Iterable[Round]) -> list[Signal]:
     return list(Signal.objects.filter(round_id__in=issued)) if issued else []
 
 
-def _facts(
-    row: Round, signal: Signal | None, outcome: Outcome | None, models: dict[int, ModelVersion]
-) -> RoundFacts:
+def _facts(row: Round, signal: Signal | None, outcome: Outcome | None, models: dict[int, ModelVersion]) -> RoundFacts:
     instrument = row.instrument
     return RoundFacts(
         public_id=str(signal.public_id) if signal else f"round-{row.pk}",

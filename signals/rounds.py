@@ -22,11 +22,11 @@ from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
 from models_ml.voters import VOTERS
 from signals import publishing
 from signals.confidence import Calibration
-from signals.decided import Decided
 from signals.consensus import NINE, SEVEN, PanelRule
+from signals.decided import Decided
 from signals.levels import TierRules
 from signals.models import Round
-from signals.pipeline import Ballot, Rules, decide
+from signals.pipeline import Ballot, Decision, Rules, decide
 from signals.risk import Context, RiskRules
 from signals.track_record import live_bins
 
@@ -86,7 +86,8 @@ def _groups(run: Run, close_time: int, ids: Sequence[int]) -> dict[tuple[str, st
         ).values_list("instrument_id", flat=True)
     )
     groups: dict[tuple[str, str], list[Instrument]] = defaultdict(list)
-    for instrument in Instrument.objects.filter(venue_id=run.venue_id, pk__in=set(ids) - decided):
+    waiting = Instrument.objects.filter(venue_id=run.venue_id, pk__in=set(ids) - decided).select_related("venue")
+    for instrument in waiting.order_by("pk"):
         groups[instrument.market_class, instrument.calendar].append(instrument)
     return groups
 
@@ -99,31 +100,35 @@ def _decide_group(
     panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
     votes, models = _ask(run, market_class, panel, close_time)
     contexts = _contexts(group, panel, models, close_time)
+    decisions = _decisions(run, market_class, votes, contexts)
+    arrivals = [float(at) for at in panel.observed_at[:, -1]]
+    return [
+        Decided(
+            instrument=instrument,
+            close_time=close_time,
+            decision=decisions[row],
+            context=contexts[row],
+            ballot=_ballot(votes, row),
+            latency_ms=votes.latency_ms[row],
+            model_ids=votes.model_ids,
+            observed_at=arrivals[row],
+            late=_is_late(run, close_time, arrivals[row], arrivals[row] if received is None else received),
+            decision_ms=(time.perf_counter() - started) * 1000,
+            candle=tuple(panel.ohlcv[row, -1].tolist()),
+        )
+        for row, instrument in enumerate(group)
+    ]
+
+
+def _decisions(run: Run, market_class: str, votes: PanelVotes, contexts: list[Context]) -> list[Decision]:
     rules = rules_of(run)
     calibration = _calibration(run, market_class, rules.panel)
     live = live_bins(run.venue_id)
-    decided = []
-    for row, instrument in enumerate(group):
-        ballot = Ballot(votes.probabilities[row], votes.direction[row], votes.abstained[row])
-        decision = decide(ballot, contexts[row], calibration, rules, live=live)
-        arrived = float(panel.observed_at[row, -1])
-        wall = received if received is not None else arrived
-        decided.append(
-            Decided(
-                instrument=instrument,
-                close_time=close_time,
-                decision=decision,
-                context=contexts[row],
-                ballot=ballot,
-                latency_ms=votes.latency_ms[row],
-                model_ids=votes.model_ids,
-                observed_at=arrived,
-                late=_is_late(run, close_time, arrived, wall),
-                decision_ms=(time.perf_counter() - started) * 1000,
-                candle=tuple(panel.ohlcv[row, -1].tolist()),
-            )
-        )
-    return decided
+    return [decide(_ballot(votes, row), context, calibration, rules, live=live) for row, context in enumerate(contexts)]
+
+
+def _ballot(votes: PanelVotes, row: int) -> Ballot:
+    return Ballot(votes.probabilities[row], votes.direction[row], votes.abstained[row])
 
 
 def _is_late(run: Run, close_time: int, arrived: float, received: float) -> bool:
@@ -154,11 +159,9 @@ def samples_of_panel(panel: Panel) -> Samples:
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 
 
-def _contexts(
-    group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int
-) -> list[Context]:
+def _contexts(group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
-    confirmed = patterns(panel.ohlcv)[:, -1]
+    confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
     ages = [(close_time - model.trained_until) / VOTERS[seat].max_age for seat, model in models.items()]
     hours, days = quality.scores([instrument.pk for instrument in group], close_time)
     return [

@@ -16,6 +16,6 @@ def panel_score(votes: PanelVotes, rule: PanelRule = SEVEN) -> tuple[NDArray[np.
     voted = votes.abstained[:, : rule.seats] == 0
     side = np.where(voted, votes.direction[:, : rule.seats], 0)
     up, down = (side > 0).sum(axis=1), (side < 0).sum(axis=1)
-    direction = np.where(np.maximum(up, down) >= rule.quorum, np.sign(up - down), 0).astype(np.int8)
+    direction = ((up >= rule.quorum).astype(np.int8) - (down >= rule.quorum)).astype(np.int8)
     lean = lean_of(votes.probabilities[:, : rule.seats])
     return direction, np.nan_to_num(lean) * direction

@@ -15,9 +15,9 @@ from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round
 
 _VOTES = """
-SELECT seat, reason, count(*) FROM signals_round r
+SELECT seat, why, count(*) FROM signals_round r
 JOIN markets_instrument i ON i.id = r.instrument_id,
-     unnest(r.abstained) WITH ORDINALITY AS answer(reason, seat)
+     unnest(r.abstained) WITH ORDINALITY AS answer(why, seat)
 WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s AND seat <= r.seats
 GROUP BY 1, 2
 """
@@ -44,7 +44,11 @@ def status(since: timedelta = timedelta(hours=1)) -> dict[str, Any]:
     outcomes = _counts(_OUTCOMES, window)
     return {
         "market": {"venue": run.venue.key, "title": run.venue.title, "kind": run.venue.kind, "state": run.state},
-        "clock": {"market": now.isoformat(), "wall": clock.wall_now().isoformat(), "speed": run.speed_reached or run.speed},
+        "clock": {
+            "market": now.isoformat(),
+            "wall": clock.wall_now().isoformat(),
+            "speed": run.speed_reached or run.speed,
+        },
         "feeds": _feeds(run),
         "rounds": {state: rounds.get(state, 0) for state in Round.State.values},
         "votes": _votes(window),

@@ -42,7 +42,8 @@ def resolve_outcomes() -> int:
     run = current_run()
     if run is None:
         return 0
-    return len(outcomes.resolve_due(run, market_time(run), final=run.state == run.State.ENDED))
+    over = run.venue.kind == Venue.Kind.REPLAY and run.state == run.State.ENDED
+    return len(outcomes.resolve_due(run, market_time(run), final=over))
 
 
 @shared_task

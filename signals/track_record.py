@@ -2,10 +2,10 @@
 
 from django.db import connection
 
-from signals.confidence import Bin
+from signals.confidence import BIN_WIDTH, Bin, bin_of
 
 _BINS = """
-SELECT floor(s.probability / 0.05 + 1e-9)::int AS bin, count(*) AS n,
+SELECT least(floor(s.probability / %s + 1e-9)::int, %s) AS bin, count(*) AS n,
        count(*) FILTER (WHERE o.result = 'won') AS won
 FROM signals_signal s
 JOIN markets_instrument i ON i.id = s.instrument_id
@@ -18,5 +18,5 @@ GROUP BY 1
 def live_bins(venue_id: int) -> dict[int, Bin]:
     """Judged signals of a venue by the 5-point bin of their stated probability; ties count as not right."""
     with connection.cursor() as cursor:
-        cursor.execute(_BINS, [venue_id])
+        cursor.execute(_BINS, [BIN_WIDTH, bin_of(1.0), venue_id])
         return {number: Bin(n, won) for number, n, won in cursor.fetchall()}

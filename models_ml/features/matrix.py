@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,11 @@ def _tiers() -> list[list[tuple[int, Feature]]]:
 
 TIERS = _tiers()
 
-CHUNK = 1 << 16
+CHUNK = 1 << 15
 """Rows worked on at a time: bounds the memory that a long history takes beside its result."""
+
+PADDING = 72
+"""Empty places after each column of a long block: columns a power of two apart share cache lines when transposed."""
 
 BLOCK = 1 << 17
 """Candles of all instruments worked on at a time."""
@@ -58,16 +62,19 @@ def build(open_times: IntArray, ohlcv: FloatArray, rows: int | None = None) -> F
     instruments, steps = ohlcv.shape[:2]
     rows = steps if rows is None else rows
     out = np.empty((instruments, rows, len(FEATURES)))
-    together = max(1, BLOCK // (min(rows, CHUNK) + LOOKBACK))
+    longest = min(rows, CHUNK)
+    together = max(1, min(BLOCK // (longest + LOOKBACK), instruments))
+    # One working space for all blocks, by column: touching fresh memory costs more than most formulas.
+    space = np.empty((len(FEATURES), together, longest + (PADDING if longest > PADDING else 0)))
     # Unknown values arise as NaN and infinity on purpose and are masked at the end, once for all formulas.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        for some in range(0, instruments, together):
-            part = slice(some, some + together)
-            for start in range(0, rows, CHUNK):
-                count = min(CHUNK, rows - start)
-                end = steps - rows + start + count
-                seen = slice(max(end - count - LOOKBACK + 1, 0), end)
-                _fill(out[part, start : start + count], open_times[seen], ohlcv[part, seen])
+        for some, start in product(range(0, instruments, together), range(0, rows, CHUNK)):
+            block = out[some : some + together, start : start + CHUNK]
+            end = steps - rows + start + block.shape[1]
+            seen = slice(max(end - block.shape[1] - LOOKBACK + 1, 0), end)
+            columns = space[:, : block.shape[0], : block.shape[1]]
+            _fill(columns, open_times[seen], ohlcv[some : some + together, seen])
+            block[...] = np.moveaxis(columns, 0, -1)
     return out
 
 
@@ -84,22 +91,19 @@ def _check(open_times: IntArray, ohlcv: FloatArray, rows: int | None) -> None:
         )
 
 
-def _fill(out: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
-    """Write the features of one block into `out` (I, rows, F), its last rows and what they look back on given."""
-    rows = out.shape[1]
+def _fill(columns: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
+    """Write the features of the last rows of the candles into `columns` (F, I, rows)."""
+    rows = columns.shape[2]
     fields, missing = known_fields(ohlcv)
     masks = _Masks(missing, rows)
-    columns = np.empty((len(FEATURES), *out.shape[:2]))
     for window, tier in _windows(open_times, fields, rows):
         for place, feature in tier:
-            values = feature.of(window)[..., -rows:]
-            columns[place] = values
-    columns[~np.isfinite(columns)] = np.nan
+            columns[place] = feature.of(window)[..., -rows:]
+    np.copyto(columns, np.nan, where=~np.isfinite(columns))
     for place, feature in enumerate(FEATURES):
         spoilt = masks.spoilt(feature.lookback)
         if spoilt is not None:
             columns[place, spoilt] = np.nan
-    out[...] = np.moveaxis(columns, 0, -1)
 
 
 def known_fields(ohlcv: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:

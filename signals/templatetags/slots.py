@@ -15,11 +15,18 @@ from signals.prefs import Preferences, preferences_of
 
 register = template.Library()
 
+Values = Mapping[str, Any] | str | None
+"""A card or a row; None or Django's empty text where a slot waits for its first event."""
+
+
+def _of(values: Values, name: str) -> Any:
+    return values.get(name) or "" if isinstance(values, Mapping) else ""
+
 
 @register.simple_tag
-def slot(values: Mapping[str, Any], name: str, tag: str = "span", css: str = "", **attributes: str) -> SafeString:
+def slot(values: Values, name: str, tag: str = "span", css: str = "", **attributes: str) -> SafeString:
     """An element that shows `values[name]` and is hidden while that is empty."""
-    text = values.get(name) or ""
+    text = _of(values, name)
     more = format_html_join("", ' {}="{}"', ((key.replace("_", "-"), value) for key, value in attributes.items()))
     return format_html(
         '<{tag} data-slot="{name}" class="{css}"{more}{hidden}>{text}</{tag}>',
@@ -33,23 +40,23 @@ def slot(values: Mapping[str, Any], name: str, tag: str = "span", css: str = "",
 
 
 @register.simple_tag
-def shown(values: Mapping[str, Any], name: str) -> SafeString:
+def shown(values: Values, name: str) -> SafeString:
     """Attributes of a wrapper that is there only while `values[name]` is not empty."""
-    return format_html('data-show="{}"{}', name, SafeString("" if values.get(name) else " hidden"))
+    return format_html('data-show="{}"{}', name, SafeString("" if _of(values, name) else " hidden"))
 
 
 @register.simple_tag
-def bound(values: Mapping[str, Any], pairs: str) -> SafeString:
+def bound(values: Values, pairs: str) -> SafeString:
     """Attributes bound to values: `bound card "href:permalink"` gives `href="…" data-bind="href:permalink"`."""
     parts = [pair.split(":") for pair in pairs.split()]
-    filled = format_html_join("", ' {}="{}"', ((attribute, values.get(name) or "") for attribute, name in parts))
+    filled = format_html_join("", ' {}="{}"', ((attribute, _of(values, name)) for attribute, name in parts))
     return format_html('data-bind="{}"{}', pairs, filled)
 
 
 @register.simple_tag
-def root(values: Mapping[str, Any]) -> SafeString:
+def root(values: Values) -> SafeString:
     """The `data-*` attributes of a card or a row."""
-    attributes: Mapping[str, str] = values.get("attrs") or {}
+    attributes: Mapping[str, str] = _of(values, "attrs") or {}
     return format_html_join(" ", 'data-{}="{}"', attributes.items())
 
 
@@ -75,6 +82,6 @@ def _local(at: datetime, zone: str, form: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def preferences(context: Context) -> Preferences:
-    """What the reader chose on the settings page; the defaults where there is no request (a broken page)."""
-    request = context.get("request")
+    """What the reader chose on the settings page. An error page has no `request`, so that nothing queries: `seen_by`."""
+    request = context.get("request") or context.get("seen_by")
     return preferences_of(request) if request is not None else Preferences()

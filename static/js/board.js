@@ -32,13 +32,20 @@ export class Board {
     this.tick();
   }
 
-  onFrame(frame, lag = 0) {
-    if (typeof frame.now === "number") this.clock.set(frame.now, frame.speed ?? this.clock.speed, lag);
-    if (frame.type === "hello") this.delay = frame.delay_s ?? this.delay;
+  onFrame(frame) {
+    this.keepTime(frame);
     this.say(true);
-    if (frame.type === "pong") return;
-    if (this.paused && frame.type !== "hello") this.hold(frame);
+    if (frame.type === "hello") this.delay = frame.delay_s ?? this.delay;
+    if (frame.type === "ping" || frame.type === "hello") return;
+    if (this.reloading) this.waiting.push(frame);
+    else if (this.paused) this.hold(frame);
     else this.apply(frame);
+  }
+
+  // The clock comes with the hello; a recording's is set again at each close, because its feed may have waited.
+  keepTime(frame) {
+    if (frame.type === "hello") this.clock.set(frame.now, frame.speed);
+    else if (this.clock.speed !== 1 && frame.type === "candles") this.clock.set(frame.close_time * 1000, this.clock.speed);
   }
 
   onLost() {
@@ -66,10 +73,12 @@ export class Board {
 
   togglePause() {
     this.paused = !this.paused;
-    const held = this.waiting;
-    this.waiting = [];
-    if (!this.paused) held.forEach((frame) => this.apply(frame));
+    if (!this.paused) this.release();
     this.showPause();
+  }
+
+  release() {
+    this.waiting.splice(0).forEach((frame) => this.apply(frame));
   }
 
   showPause() {
@@ -165,19 +174,29 @@ export class Board {
   newProgress(frame) {
     all("[data-progress]").forEach((root) => {
       root.hidden = frame.done >= frame.total;
-      root.querySelector("progress").max = frame.total || 1;
-      root.querySelector("progress").value = frame.done;
+      const bar = root.querySelector("progress");
+      [bar.max, bar.value] = [frame.total || 1, frame.done];
       fill(root, frame);
     });
   }
 
+  // A market that changed its kind is another page.
   newMarket(frame) {
-    all("[data-market]").forEach((root) => fill(root, frame));
-    if (frame.reload) this.reload();
+    if (frame.headline) all("[data-market]").forEach((root) => fill(root, frame));
+    if (frame.speed) this.clock.set(this.clock.now(), frame.speed);
+    if (frame.kind && frame.kind !== document.querySelector(".market")?.dataset.kind) location.reload();
   }
 
-  reload() {
-    if (document.getElementById("live")) htmx.ajax("GET", location.href, { target: "#live", select: "#live", swap: "outerHTML" });
+  // Asks for the page's live part anew; what comes meanwhile is applied to the new one, where a repetition changes nothing.
+  async reload() {
+    if (!document.getElementById("live")) return;
+    this.reloading = true;
+    try {
+      await htmx.ajax("GET", location.href, { target: "#live", select: "#live", swap: "outerHTML" });
+    } finally {
+      this.reloading = false;
+    }
+    if (!this.paused) this.release();
   }
 
   touch(widget, at) {
@@ -212,7 +231,7 @@ export class Board {
     if (!this.touched.has(widget)) this.touched.set(widget, performance.now());
     const wall = (performance.now() - this.touched.get(widget)) / 1000;
     const age = this.clock.speed === 1 ? now - asOf : wall;
-    const limit = Number(widget.dataset.limit) + this.delay;
+    const limit = Number(widget.dataset.limit) + (widget.dataset.held ? this.delay : 0);
     const stale = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
     const state = this.connected ? (stale ? "stale" : "live") : "reconnecting";
     widget.classList.toggle("is-stale", stale);

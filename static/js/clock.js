@@ -7,9 +7,9 @@ export class MarketClock {
     this.set(nowMs, speed);
   }
 
-  set(nowMs, speed, lagMs = 0) {
+  set(nowMs, speed) {
     this.speed = speed || 1;
-    this.base = nowMs + lagMs * this.speed;
+    this.base = nowMs;
     this.mark = performance.now();
   }
 

@@ -1,8 +1,8 @@
 // One WebSocket to the board: reconnects by itself, notices a silent line, drops what it has already seen.
 
-const PING_MS = 1_500;
-const SILENT_MS = 4_000; // a line with no answer this long is lost: said within five seconds
+const SILENT_MS = 4_500; // the server breaks its silence every 3 s: later than this the line is lost
 const RETRY_MS = [1_000, 10_000];
+const RIGHTS_CHANGED = new Set([4401, 4403]);
 
 export class BoardSocket {
   constructor(path, lastId, listener) {
@@ -18,44 +18,21 @@ export class BoardSocket {
     const socket = new WebSocket(this.url);
     this.socket = socket;
     this.heard = performance.now();
-    this.answers = false; // until a first pong came, silence proves nothing
-    this.timer = setInterval(() => this.beat(), PING_MS);
-    socket.onopen = () => {
-      this.send({ type: "hello", last_event_id: this.lastId });
-      this.beat();
-    };
+    this.timer = setInterval(() => performance.now() - this.heard > SILENT_MS && this.lose(), 200);
+    socket.onopen = () => socket.send(JSON.stringify({ type: "hello", last_event_id: this.lastId }));
     socket.onmessage = (event) => this.receive(JSON.parse(event.data));
-    socket.onclose = () => this.lose();
-  }
-
-  send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
-  }
-
-  beat() {
-    if (this.answers && performance.now() - this.heard > SILENT_MS) {
-      this.lose();
-      return;
-    }
-    this.pinged = performance.now();
-    this.send({ type: "ping" });
+    socket.onclose = (event) => (RIGHTS_CHANGED.has(event.code) ? location.reload() : this.lose());
   }
 
   receive(frame) {
     this.heard = performance.now();
-    if (frame.type === "pong") this.answers = true;
-    const lag = frame.type === "pong" ? (this.heard - this.pinged) / 2 : 0;
-    if (frame.type === "hello") {
-      this.tries = 0;
-      if (frame.id < this.lastId) {
-        this.lastId = frame.id; // another market, or a log begun anew
-        this.listener.onFrame({ type: "resync" });
-      }
-    } else if (frame.id) {
-      if (frame.id <= this.lastId) return;
+    if (frame.type === "batch") return frame.frames.forEach((each) => this.receive(each));
+    if (frame.type === "hello") this.tries = 0;
+    else if (frame.id) {
+      if (frame.id <= this.lastId) return undefined;
       this.lastId = frame.id;
     }
-    this.listener.onFrame(frame, lag);
+    return this.listener.onFrame(frame);
   }
 
   lose() {

@@ -38,7 +38,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(facts))
             return
         market = facts["market"]
-        self.stdout.write(f"market   {market['title']} ({market['kind']}, {market['state']})" if market else "no market yet")
+        self.stdout.write(
+            f"market   {market['title']} ({market['kind']}, {market['state']})" if market else "no market yet"
+        )
         for name in ("rounds", "outcomes"):
             self.stdout.write(f"{name:8} " + "  ".join(f"{key} {n}" for key, n in facts[name].items()))
         for seat, row in facts["votes"].items():

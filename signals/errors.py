@@ -1,0 +1,54 @@
+"""Error pages: what happened, what to do, and an id to quote. Rendered without a query: the database may be the fault."""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+from django.template import loader
+
+WORDS: dict[int, tuple[str, str]] = {
+    400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
+    403: ("This is not yours to open", "Sign in with another account, or ask the owner of your organization."),
+    404: ("There is no page here", "Check the address. A signal your plan delays appears here once its time has come."),
+    429: ("Too many requests", "Wait a minute, then try again."),
+    500: ("Something broke on our side", "It has been logged with the id below. Try again in a minute."),
+    503: ("Candor is being looked after", "It will be back shortly; nothing you did is lost."),
+}
+
+
+def error_page(request: HttpRequest, status: int) -> HttpResponse:
+    """The page of one status."""
+    title, remedy = WORDS[status]
+    context = {
+        "status": status,
+        "title": title,
+        "remedy": remedy,
+        "error_id": getattr(request, "request_id", ""),
+        "seen_by": request,
+        "CSP_NONCE": getattr(request, "csp_nonce", ""),
+    }
+    return HttpResponse(loader.get_template("error.html").render(context), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400."""
+    return error_page(request, HTTPStatus.BAD_REQUEST)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403."""
+    return error_page(request, HTTPStatus.FORBIDDEN)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404."""
+    return error_page(request, HTTPStatus.NOT_FOUND)
+
+
+def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """429; allauth's `handler429`."""
+    return error_page(request, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500."""
+    return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)

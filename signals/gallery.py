@@ -1,0 +1,106 @@
+"""Every widget in each of its ten states, on made-up facts. A page for eyes and tests; never on a public server."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from models_ml.voters import VOTERS
+from signals.cards import card_of
+from signals.charts import GROUPS, TIMEFRAMES
+from signals.facts import Judgement, RoundFacts, Track, VoteFacts
+
+AT: Final = 1_700_000_040
+STATES: Final[dict[str, str]] = {
+    "loading": "Loading",
+    "empty": "Nothing yet: the first round is decided when the running minute closes.",
+    "live": "",
+    "reconnecting": "Reconnecting: values as of 22:14:00",
+    "stale": "Stale: nothing new since 22:14:00",
+    "locked": "Your plan does not include this. Pro does.",
+    "closed": "Market closed until Sunday 22:00 UTC.",
+    "degraded": "Two voters are missing: LSTM is untrained, Transformer did not answer in time.",
+    "error": "This could not be loaded. Reload the page to try again.",
+    "expired": "Expired: the horizon has ended and the outcome is known.",
+}
+"""State → what its note says."""
+WIDGETS: Final = ("card", "detail", "votes", "instruments", "latest", "feeds", "chart")
+
+
+def _votes(abstaining: tuple[int, ...] = (7, 8)) -> tuple[VoteFacts, ...]:
+    votes = []
+    for seat, (key, spec) in enumerate(VOTERS.items()):
+        if seat in abstaining:
+            votes.append(VoteFacts(key, spec.title, abstained="no_key" if spec.llm else "untrained"))
+            continue
+        up = 0.49 + 0.02 * seat
+        votes.append(
+            VoteFacts(key, spec.title, 0.97 - up, 0.03, up, 1 if up > 0.5 else -1, None, 4 + seat, "v12", 9_000)
+        )
+    return tuple(votes)
+
+
+def example() -> RoundFacts:
+    """A made-up issued round."""
+    return RoundFacts(
+        public_id="00000000-0000-4000-8000-000000000001",
+        instrument_id=1,
+        symbol="BTC/USDT",
+        venue="Gallery",
+        market_class="crypto",
+        close_time=AT,
+        horizon_s=60,
+        state="issued",
+        quorum=6,
+        seats=9,
+        votes=_votes(),
+        direction=1,
+        score=0.76,
+        probability=0.58,
+        track=Track(1240, 0.57, 0.54, 0.60, 0.55, 0.60, "validation"),
+        tier=2,
+        entry=61_204.5,
+        stop=61_163.2,
+        target=61_287.1,
+        tick_size=0.1,
+        risk_score=0.32,
+        risk_label="LOW",
+        risk_parts=(("volatility", 0.41), ("range", 0.22), ("quality", 0.0), ("model_age", 0.18)),
+        expected_move_bps=1.4,
+        permalink="/signals/00000000-0000-4000-8000-000000000001/",
+    )
+
+
+def facts_in(state: str) -> RoundFacts:
+    """The example as the state has it."""
+    base = example()
+    if state == "degraded":
+        return replace(base, votes=_votes((0, 2, 7, 8)), state="silent", direction=0, permalink="", tier=None)
+    if state == "expired":
+        return replace(base, outcome=Judgement("won", AT + 60, 61_204.6, 61_231.0))
+    return base
+
+
+def _panel(state: str, note: str) -> dict[str, Any]:
+    card = card_of(facts_in(state), AT + 18)
+    row = {**card, "price": "61,231.0", "decimals": 1, "as_of": AT}
+    return {"state": state, "note": note, "card": card, "items": [row], "recent": [card], "suffix": f"-{state}"}
+
+
+@require_GET
+def page(request: HttpRequest) -> HttpResponse:
+    """All widgets in all states; `?widget=` and `?state=` narrow it down."""
+    widget, state = request.GET.get("widget"), request.GET.get("state")
+    frames = [{"name": name, "current": name == "1m", "href": f"/?timeframe={name}"} for name in TIMEFRAMES]
+    chart = {"symbol": "BTC/USDT", "timeframes": frames, "toggles": GROUPS, "limit": 0, "summary": "240 candles of 1m."}
+    feeds = [{"key": "gallery", "name": "Gallery", "state": "live", "since": AT, "attrs": {"state": "live"}}]
+    context = {
+        "widgets": [name for name in WIDGETS if widget in {None, name}],
+        "panels": [_panel(name, note) for name, note in STATES.items() if state in {None, name}],
+        "chart": chart,
+        "feeds": feeds,
+        "limit": 150,
+    }
+    return render(request, "signals/gallery.html", context)

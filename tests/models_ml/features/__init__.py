@@ -1,0 +1,1 @@
+"""Features, formula by formula."""
