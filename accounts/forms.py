@@ -14,7 +14,7 @@ class AcceptForm(forms.Form):
         error_messages={"required": _("Tick this box to go on.")},
     )
     risk = forms.BooleanField(
-        label=_("I understand that signals can be wrong, that I can lose money, and that past results promise nothing."),
+        label=_("I understand that signals can be wrong, that I can lose money and that past results promise nothing."),
         error_messages={"required": _("Tick this box to go on.")},
     )
 
