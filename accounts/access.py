@@ -93,8 +93,13 @@ def viewer_of_user(user: User | AnonymousUser, wanted: object = None) -> Viewer:
     if not isinstance(user, User) or not user.is_active:
         return VISITOR
     with acting_as(user.pk):
-        membership = _active_membership(user, wanted)
-        accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
+        return find_viewer(user, wanted)
+
+
+def find_viewer(user: User, wanted: object) -> Viewer:
+    """The same, for who is inside `acting_as(user)` already."""
+    membership = _active_membership(user, wanted)
+    accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
     plan = plan_of(membership.organization.plan)

@@ -84,10 +84,14 @@ def _send(message: EmailMessage) -> None:
 
 
 def find_invitation(user: User, token: str) -> Invitation | None:
-    """The open invitation with this token, if it was sent to this user's own address."""
+    """The open invitation with this token, if it was sent to this user's own address; its organization is loaded."""
     with acting_as(user.pk), scopes_disabled():
         found = Invitation.objects.filter(token_hash=token_hash(token), email=user.email).first()
-    return found if found is not None and found.is_open(wall_now()) else None
+    if found is None or not found.is_open(wall_now()):
+        return None
+    with scope_to(found.organization_id):  # whoever holds the token may know who invites them
+        found.organization = Organization.objects.get(pk=found.organization_id)
+    return found
 
 
 def accept_invitation(user: User, token: str) -> Membership | None:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 
-from accounts.access import SESSION_ORGANIZATION, VISITOR, viewer_of_user
+from accounts.access import SESSION_ORGANIZATION, VISITOR, find_viewer
 from accounts.audit import operator_work
 from accounts.models import User
 from accounts.scoping import acting_as, scope_to
@@ -31,8 +31,8 @@ class TenantMiddleware:
         user = request.user
         if not isinstance(user, User):
             return self.get_response(request) if request.method in SAFE else self._answer(request)
-        with transaction.atomic(), acting_as(user.pk), ExitStack() as stack:
-            viewer = viewer_of_user(user, request.session.get(SESSION_ORGANIZATION))
+        with acting_as(user.pk), ExitStack() as stack:
+            viewer = find_viewer(user, request.session.get(SESSION_ORGANIZATION))
             request.viewer = viewer  # type: ignore[attr-defined]  # as above
             if viewer.organization_id is not None:
                 stack.enter_context(scope_to(viewer.organization_id))

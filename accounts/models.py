@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from accounts.plans import PLANS
 from accounts.scoping import TenantManager
 from lib.clock import wall_now
 
@@ -86,12 +87,17 @@ def default_plan() -> str:
     return str(settings.DEFAULT_PLAN)
 
 
+def plan_choices() -> list[tuple[str, str]]:
+    """Plans as a form offers them; a callable, so that a new plan is no migration."""
+    return [(plan.key, plan.title) for plan in PLANS.values()]
+
+
 class Organization(models.Model):
     """The tenant. Its plan decides what its members see (`accounts.plans`)."""
 
     slug = models.SlugField(_("public id"), unique=True, default=new_slug, editable=False)
     name = models.CharField(_("name"), max_length=120)
-    plan = models.CharField(_("plan"), max_length=20, default=default_plan)
+    plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
 
     objects: ClassVar[TenantManager[Self]] = TenantManager("pk")

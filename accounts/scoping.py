@@ -61,15 +61,18 @@ class TenantManager(models.Manager[Row]):
 def _setting(name: str, value: str) -> Iterator[None]:
     """Hold one transaction-local database setting, then put the outer value back.
 
-    On an error the savepoint's rollback puts it back, because the transaction may take no more statements.
+    On an error the savepoint's rollback puts it back, because the transaction may take no more statements; the end of
+    a transaction that began here does as well.
     """
+    within = connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting(%s, true), set_config(%s, %s, true)", [name, name, value])
             before = cursor.fetchall()[0][0]
         yield
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config(%s, %s, true)", [name, before or ""])
+        if within:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config(%s, %s, true)", [name, before or ""])
 
 
 @contextmanager

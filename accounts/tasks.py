@@ -1,7 +1,6 @@
 """The base class of every task that works for one organization."""
 
 import time
-from typing import Any
 
 import structlog
 from celery import Task
@@ -24,7 +23,7 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     abstract = True
 
-    def __call__(self, organization_id: int, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, organization_id: int, *args: object, **kwargs: object) -> object:
         """Run inside the organization."""
         started, outcome = time.perf_counter(), "failed"
         try:
@@ -37,10 +36,10 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
             log.info("tenant_task", task=self.name, organization=organization_id, outcome=outcome, seconds=seconds)
         return result
 
-    def enqueue(self, organization_id: int, *args: Any, **kwargs: Any) -> None:
+    def enqueue(self, organization_id: int, *args: object, **kwargs: object) -> None:
         """Start after the surrounding transaction commits."""
         on_commit(lambda: _start(self, (organization_id, *args), kwargs))
 
 
-def _start(task: TenantTask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _start(task: TenantTask, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
     task.apply_async(args, kwargs)

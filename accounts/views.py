@@ -37,7 +37,7 @@ GET_AND_POST = ("GET", "HEAD", "POST")
 def accept(request: HttpRequest) -> HttpResponse:
     """Show the terms and the risk disclaimer, and store that they were accepted."""
     target = _next(request)
-    form = AcceptForm(request.POST or None)
+    form = AcceptForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         accept_terms(_user(request), get_adapter(request).get_client_ip(request))
         return redirect(target)

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
 
@@ -36,3 +36,17 @@ app.conf.beat_schedule = SCHEDULE
 @setup_logging.connect
 def _keep_our_logging(**kwargs: Any) -> None:
     """Celery would otherwise replace the handlers that config.logs made."""
+
+
+@worker_ready.connect
+def _warm_up(**kwargs: Any) -> None:
+    """Import the voters' libraries before the first minute: they cost seconds that a round does not have."""
+    import sklearn.ensemble  # noqa: F401
+    import torch  # noqa: F401
+    import xgboost  # noqa: F401
+
+    from markets.runs import current_run
+    from models_ml.champions import warm
+
+    if (run := current_run()) is not None:
+        warm(run.venue_id)

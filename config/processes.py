@@ -17,10 +17,14 @@ from config.celery import app
 from lib import clock
 from lib.errors import CandorError
 from lib.postgres import ensure_partitions
+from markets.feed import FeedThread, Hooks, load_history
+from markets.models import Run
 from markets.opening import Opened, open_market
-from models_ml.models import ModelVersion
+from markets.runs import market_time
+from markets.values import Ohlcv
+from models_ml.models import ModelVersion, TrainingRun
 from models_ml.tasks import training_command
-from signals import due
+from signals import due, outcomes, push
 
 log = structlog.get_logger(__name__)
 
@@ -92,8 +96,6 @@ class Platform:
 
     def _trade(self, opened: Opened) -> None:
         """Load history, train, follow the market."""
-        from markets.feed import FeedThread, load_history
-
         load_history(opened, days=self.history_days, say=self.say, stopping=self._stopping)
         if self._stopping.is_set():
             return
@@ -101,7 +103,7 @@ class Platform:
         if missed:
             self.say(f"{missed} minutes passed while the platform was off: written as missed")
         self._train(opened)
-        feed = FeedThread(opened)
+        feed = FeedThread(opened, hooks_of(opened.run))
         feed.start()
         self._stops.append(feed.stop)
 
@@ -111,6 +113,7 @@ class Platform:
             return
         self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
+        threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
 
         def stop() -> None:
             child.terminate()
@@ -120,6 +123,52 @@ class Platform:
                 child.kill()
 
         self._stops.append(stop)
+
+
+    def _tell_training(self, opened: Opened, child: "subprocess.Popen[bytes]") -> None:
+        """Show the child's progress on the page until it ends."""
+        shown: tuple[Any, ...] = ()
+        while child.poll() is None and not self._stopping.wait(2):
+            training = TrainingRun.objects.filter(venue_id=opened.run.venue_id).order_by("-id").first()
+            if training and (facts := (training.voter, training.done, training.total)) != shown:
+                shown = facts
+                tell_progress(opened.run, training)
+        training = TrainingRun.objects.filter(venue_id=opened.run.venue_id).order_by("-id").first()
+        if training and not self._stopping.is_set():
+            tell_progress(opened.run, training)
+            self.say(f"training {training.state}" + (f": {training.detail}" if training.detail else ""))
+        close_old_connections()
+
+
+def tell_progress(run: Run, training: TrainingRun) -> None:
+    """Show how far a training is."""
+    push.publish(
+        "progress",
+        {
+            "stage": "training",
+            "state": training.state,
+            "voter": training.voter,
+            "done": training.done,
+            "total": training.total,
+        },
+        venue_id=run.venue_id,
+        at=market_time(run),
+    )
+
+
+def hooks_of(run: Run) -> Hooks:
+    """What the signal floor wants of a feed."""
+
+    def on_tick(instrument_id: int, price: float, forming: Ohlcv) -> None:
+        values = [forming.open_time, forming.open, forming.high, forming.low, forming.close, forming.volume]
+        now = clock.market_now().timestamp()
+        push.publish_tick({instrument_id: [price, now]}, {instrument_id: values}, venue_id=run.venue_id)
+
+    def on_end() -> None:
+        outcomes.resolve_due(run, clock.market_now(), final=True)
+        push.publish("market", {"state": "recording ended"}, venue_id=run.venue_id, at=clock.market_now())
+
+    return Hooks(on_tick=on_tick, wait_decided=lambda close_time: due.settle_minute(run, close_time), on_end=on_end)
 
 
 def start_worker() -> Callable[[], None]:

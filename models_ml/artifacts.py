@@ -11,6 +11,8 @@ from lib.errors import CandorError
 from models_ml.voters import voter_class
 from models_ml.voters.base import CorruptArtifact, Voter
 
+__all__ = ["CorruptArtifact", "WrongFeatures", "content_hash", "read", "write"]
+
 MANIFEST = "manifest.json"
 FORMAT = 1
 SUFFIXES = {".json", ".safetensors", ".ubj", ".skops"}

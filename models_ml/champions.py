@@ -29,6 +29,12 @@ def champions(venue_id: int, market_class: str) -> dict[str, LoadedModel | Absta
     return {version.voter: _load(version) for version in versions}
 
 
+def warm(venue_id: int) -> None:
+    """Load every champion of a venue now, so that no minute pays for the imports."""
+    for version in ModelVersion.objects.filter(venue_id=venue_id, state=ModelVersion.State.CHAMPION):
+        _load(version)
+
+
 def calibration_of(venue_id: int, market_class: str, seats: int) -> Calibration | None:
     """The newest calibration for that size of panel."""
     found = Calibration.objects.filter(venue_id=venue_id, market_class=market_class, seats=seats)

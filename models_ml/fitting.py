@@ -12,18 +12,29 @@ from markets.values import FloatArray, IntArray
 from models_ml.panel import LoadedModel, PanelVotes, cast_votes
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
-from models_ml.validation.metrics import balanced_accuracy, evaluate, rise_given_move, wilson
+from models_ml.validation.metrics import (
+    accuracy_above,
+    balanced_accuracy,
+    evaluate,
+    rise_given_move,
+    threshold_for,
+    wilson,
+)
 from models_ml.validation.splits import time_ordered
 from models_ml.voters import LOCAL_SEATS, SEATS, VOTERS, voter_class
 from models_ml.voters.base import FitReport, NotEnoughData, Voter
 from models_ml.votes import AbstainReason
 
 MINUTE_S = 60
+SURE = (0.2, 0.05)
+"""Coverages at which accuracy is told besides that over all minutes."""
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of minutes in which a voter may speak; below one half a quorum would hardly ever meet."""
 BIN_ROWS = 100
 MAX_BINS = 20
 """A calibration bin holds at least `BIN_ROWS` decisions, so that a lucky handful never reads as certainty."""
+
+Figures = dict[str, float | int | None]
 
 OnProgress = Callable[[str, int, int], None]
 """(seat, steps done, steps in all)."""
@@ -33,12 +44,18 @@ Score = Callable[[PanelVotes], tuple[NDArray[np.int8], FloatArray]]
 
 @dataclass(frozen=True, slots=True)
 class FittedVoter:
-    """One trained seat with what it showed on the validation slice."""
+    """One trained seat.
+
+    `metrics` are the figures on the validation slice, which also stopped the training and set the threshold; `later`
+    those on the calibration slice, which this voter has never met: the honest ones, with the accuracy at 20 % and 5 %
+    coverage by thresholds frozen on the validation slice.
+    """
 
     voter: Voter
     threshold: float
     report: FitReport
-    metrics: dict[str, float | int | None]
+    metrics: Figures
+    later: Figures
 
 
 OnFitted = Callable[[str, FittedVoter], None]
@@ -83,7 +100,7 @@ def fit_panel(
     untrained: dict[str, str] = {}
     for seat in (seat for seat in seats if not VOTERS[seat].llm):
         try:
-            voters[seat] = _fit_seat(seat, train, validation, profile, columns, on_progress, seed)
+            voters[seat] = _fit_seat(seat, (train, validation, later), profile, columns, on_progress, seed)
             if on_fitted:
                 on_fitted(seat, voters[seat])
         except NotEnoughData as error:
@@ -175,10 +192,7 @@ def _pooled(points: FloatArray, won: NDArray[np.bool_]) -> list[IntArray]:
 
     if not len(points):
         return []
-    bins = max(1, min(MAX_BINS, len(points) // BIN_ROWS))
-    edges = np.unique(np.quantile(points, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, points, side="left")
-    _, place = np.unique(place, return_inverse=True)
+    place = _bins(points)
     n = np.bincount(place)
     centre = np.bincount(place, weights=points) / n
     share = np.bincount(place, weights=won) / n
@@ -187,10 +201,23 @@ def _pooled(points: FloatArray, won: NDArray[np.bool_]) -> list[IntArray]:
     return [np.flatnonzero(block == number) for number in range(block.max() + 1)]
 
 
+def _bins(points: FloatArray) -> IntArray:
+    """The bin of each score (n,), by rising score; equal scores share a bin and every bin has its `BIN_ROWS`."""
+    _, place, counts = np.unique(points, return_inverse=True, return_counts=True)
+    least = max(BIN_ROWS, -(-len(points) // MAX_BINS))
+    bins, filled = np.zeros(len(counts), dtype=np.int64), 0
+    for value, left in enumerate(np.cumsum(counts[::-1])[::-1]):
+        if value:
+            full = filled >= least and left >= least
+            bins[value] = bins[value - 1] + full
+            filled = 0 if full else filled
+        filled += counts[value]
+    return bins[place]
+
+
 def _fit_seat(
     seat: str,
-    train: Samples,
-    validation: Samples,
+    slices: tuple[Samples, Samples, Samples],
     profile: Profile,
     columns: tuple[str, ...],
     on_progress: OnProgress | None,
@@ -200,8 +227,31 @@ def _fit_seat(
         if on_progress:
             on_progress(seat, done, total)
 
+    train, validation, later = slices
     voter = voter_class(seat)(columns)
     report = voter.fit(train, validation, profile, seed=seed, on_step=on_step)
     probabilities, labels = voter.predict(validation), validation.labels()
     threshold = neutral_threshold(probabilities, labels)
-    return FittedVoter(voter, threshold, report, evaluate(probabilities, labels, decision_times(validation), seed=seed))
+    figures = evaluate(probabilities, labels, decision_times(validation), seed=seed)
+    after, outcomes = voter.predict(later), later.labels()
+    honest = evaluate(after, outcomes, decision_times(later), seed=seed) | sure_figures(probabilities, after, outcomes)
+    return FittedVoter(voter, threshold, report, figures, honest)
+
+
+def sure_figures(before: FloatArray, after: FloatArray, labels: NDArray[np.int8]) -> Figures:
+    """Accuracy among the surest rows of a later slice, and the coverage reached, by thresholds from the slice before.
+
+    `before` (M, 3) are the votes that set the thresholds; `after` (N, 3) and `labels` (N,) are judged, ties left out.
+    """
+    known = np.isfinite(before).all(axis=1)
+    use = np.isfinite(after).all(axis=1) & (labels >= 0) & (labels != 1)
+    q = rise_given_move(after[use])
+    hits = (q > 0.5) == (labels[use] == 2)
+    figures: Figures = {}
+    for coverage in SURE:
+        threshold = threshold_for(np.abs(rise_given_move(before[known]) - 0.5), coverage)
+        name = f"{coverage:.0%}".rstrip("%")
+        figures[f"accuracy_at_{name}"], figures[f"coverage_at_{name}"] = accuracy_above(
+            np.abs(q - 0.5), hits, threshold
+        )
+    return figures

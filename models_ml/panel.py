@@ -139,7 +139,7 @@ def vote(
 
 def directions(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.int8]:
     """The vectorised form of `votes.direction_of` over (N, 3); NaN rows give 0."""
-    down, neutral, up = probabilities[:, 0], probabilities[:, 1], probabilities[:, 2]
+    down, neutral, up = probabilities.astype(np.float64).T
     lean = up - down
     quiet = (neutral > np.maximum(down, up)) | ~(np.abs(lean) >= threshold)
     return np.where(quiet, NEUTRAL, np.where(lean > 0, UP, DOWN)).astype(np.int8)
@@ -147,7 +147,7 @@ def directions(probabilities: NDArray[np.float32], threshold: float) -> NDArray[
 
 def sound(probabilities: FloatArray) -> NDArray[np.bool_]:
     """Rows (N,) that are three probabilities: finite, inside [0, 1], summing to 1."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         inside = np.asarray((probabilities >= -1e-6) & (probabilities <= 1 + 1e-6)).all(axis=1)
         return np.asarray(inside & (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE))
 

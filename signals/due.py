@@ -101,3 +101,19 @@ def _stored(pairs: list[tuple[int, int]]) -> set[tuple[int, int]]:
         open_time__lte=clock.from_epoch(max(closes) - clock.MINUTE_S),
     )
     return {(id_, clock.epoch(at) + clock.MINUTE_S) for id_, at in candles.values_list("instrument_id", "open_time")}
+
+
+def settle_minute(run: Run, close_time: int) -> bool:
+    """Whether every due round of one minute is written; instruments that have no candle there are missed at once.
+
+    A recording asks this after each minute: what its file lacks will not arrive later.
+    """
+    at = clock.from_epoch(close_time)
+    open_ = undecided(run, at, at)
+    stored = set(
+        Candle.objects.filter(
+            instrument_id__in=[id_ for id_, _ in open_], open_time=at - timedelta(seconds=clock.MINUTE_S)
+        ).values_list("instrument_id", flat=True)
+    )
+    write_missed((id_, close_time, "no_candle") for id_, _ in open_ if id_ not in stored)
+    return not stored

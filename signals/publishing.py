@@ -142,7 +142,7 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
 def _tell(run: Run, written: list[tuple[Decided, Round]], signals: list[Signal]) -> None:
     rows = [row for _, row in written]
     at, close_time = rows[0].close_time, clock.epoch(rows[0].close_time)
-    candles = {item.instrument.pk: [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
+    candles = {str(item.instrument.pk): [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
     push.publish("candles", {"close_time": close_time, "candles": candles}, venue_id=run.venue_id, at=at)
     push.publish(
         "rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at

@@ -161,7 +161,7 @@ def samples_of_panel(panel: Panel) -> Samples:
 
 def _contexts(group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
-    confirmed = patterns(panel.ohlcv)[:, -1]
+    confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
     ages = [(close_time - model.trained_until) / VOTERS[seat].max_age for seat, model in models.items()]
     hours, days = quality.scores([instrument.pk for instrument in group], close_time)
     return [

@@ -15,9 +15,9 @@ from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round
 
 _VOTES = """
-SELECT seat, reason, count(*) FROM signals_round r
+SELECT seat, why, count(*) FROM signals_round r
 JOIN markets_instrument i ON i.id = r.instrument_id,
-     unnest(r.abstained) WITH ORDINALITY AS answer(reason, seat)
+     unnest(r.abstained) WITH ORDINALITY AS answer(why, seat)
 WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s AND seat <= r.seats
 GROUP BY 1, 2
 """

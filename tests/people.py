@@ -1,5 +1,6 @@
 """The principals of every test about who may see what: an organization's people, a stranger, an operator, a visitor."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -45,6 +46,11 @@ def person(user: User, organization: Organization | None = None, *, accepted: bo
     client = Client()
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return Person(client, user, organization)
+
+
+def lasting(page: bytes) -> str:
+    """A page without what is new each time by design: the nonce of its scripts and the form token."""
+    return re.sub(r'(nonce="|csrfmiddlewaretoken" value=")[^"]*', r"\1", page.decode())
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
-"""A venue on loopback: Binance's spot REST and WebSocket, spoken to by the real ccxt, with scripted misbehaviour.
+"""A venue on loopback: Binance's spot REST and WebSocket, for the real ccxt, with scripted misbehaviour.
 
 Shapes as documented at https://developers.binance.com/docs/binance-spot-api-docs (REST: general and market data
-endpoints; sockets: kline, trade and diff-depth streams). Runs in its own thread and event loop:
+endpoints; sockets: kline, trade and diff-depth streams); tests/venue_dialects.py adds what Kraken and Coinbase need.
+Runs in its own thread and event loop:
 
     with VenueServer(generated(["BTCUSDT"]), play=True) as server:
-        venue = open_venue("binance", base_url=server.rest_url, ws_url=server.ws_url, now=server.now)
+        venue = server.venue()
 
 `play=True` tells the candles by the server's clock, which runs `speed` times as fast as the wall clock; without it the
 test pushes each frame itself. `script(...)` sets what goes wrong from then on.
@@ -16,7 +17,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, TypeVar
@@ -25,39 +26,13 @@ import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from markets.timeframes import TIMEFRAMES, aggregate
-from tests.venue_wire import GARBAGE, Book, Rows, forming, kline, kline_row, listing, made_up_book
+from markets.venues import open_venue
+from markets.venues.ccxt_venue.client import CcxtVenue
+from tests import venue_dialects
+from tests import venue_wire as wire
+from tests.venue_wire import Book, RestFault, Rows, Script
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RestFault:
-    """What the next `times` REST requests whose path holds `path` get instead of an answer."""
-
-    status: int = 429
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = '{"code":-1003,"msg":"Too many requests."}'
-    times: int = 1
-    path: str = ""
-
-
-@dataclass(frozen=True)
-class Script:
-    """What goes wrong. Rates are probabilities per frame (`garbage`, `revise`) or per second and socket (`cut`)."""
-
-    silent: bool = False  # sockets stay open and say nothing
-    silent_ids: frozenset[str] = frozenset()
-    garbage: float = 0.0
-    duplicates: int = 1
-    revise: float = 0.0  # a second closing frame with another close
-    shuffle: int = 0  # closing frames are held back and sent in random order, this many at a time
-    future_s: int = 0  # added to the open time of every streamed candle
-    skew_s: float = 0.0  # added to the time the venue tells
-    withhold_close: bool = False  # the closing frame is never sent
-    forming_in_rest: bool = True  # the last candle REST serves is still forming, as on the real venue
-    drip_s: float = 0.0  # REST answers take this long, byte by byte
-    cut: float = 0.0
-    codes: tuple[int, ...] = (1000, 1006, 1012)
 
 
 @dataclass(eq=False)
@@ -94,7 +69,8 @@ class VenueServer:
     ) -> None:
         self.candles = dict(candles)
         self.books = {
-            market_id: made_up_book(float(rows[0, 4]), at) for at, (market_id, rows) in enumerate(self.candles.items())
+            market_id: wire.made_up_book(float(rows[0, 4]), at)
+            for at, (market_id, rows) in enumerate(self.candles.items())
         } | dict(books or {})
         self.requests: list[tuple[float, str, int]] = []  # monotonic time, path and query, status
         self.connections = 0
@@ -137,6 +113,13 @@ class VenueServer:
     def port(self) -> int:
         """Where to point a proxy."""
         return self._port
+
+    def venue(self, key: str = "binance", **options: object) -> CcxtVenue:
+        """Our adapter (binance, kraken or coinbase), pointed here and reading this server's clock."""
+        where = {"base_url": self.rest_url, "ws_url": self.ws_url, "now": self.now}
+        venue = open_venue(key, **(where | options))
+        assert isinstance(venue, CcxtVenue)
+        return venue
 
     def now(self) -> float:
         """The venue's clock, epoch seconds, without the scripted skew."""
@@ -223,7 +206,7 @@ class VenueServer:
                 self._faults[at : at + 1] = [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
                 kind = "text/html" if fault.body.startswith("<") else "application/json"
                 return web.Response(status=fault.status, headers=fault.headers, text=fault.body, content_type=kind)
-        status, answer = self._answer(request.path.rpartition("/")[2], request.query)
+        status, answer = self._answer(request.path, request.query)
         if self._script.drip_s:
             return await self._drip(request, json.dumps(answer).encode())
         return web.json_response(answer, status=status)
@@ -236,33 +219,36 @@ class VenueServer:
             await asyncio.sleep(self._script.drip_s / 20)
         return response
 
-    def _answer(self, endpoint: str, query: Mapping[str, str]) -> tuple[int, object]:
-        if endpoint == "ping":
-            return 200, {}
-        if endpoint == "time":
-            return 200, {"serverTime": self._told_ms()}
+    def _answer(self, path: str, query: Mapping[str, str]) -> tuple[int, object]:
+        spoken = venue_dialects.answer(self, path, query)
+        if spoken is not None:
+            return spoken
+        futures, endpoint = path.startswith("/fapi/"), path.rpartition("/")[2]
+        general: dict[str, object] = {"ping": {}, "time": {"serverTime": self._told_ms()}}
+        if endpoint in general:
+            return 200, general[endpoint]
         if endpoint == "exchangeInfo":
-            return 200, {
-                "timezone": "UTC",
-                "serverTime": self._told_ms(),
-                "symbols": [listing(one) for one in self.candles],
-            }
-        if query.get("symbol") not in self.candles:
+            describe = wire.perpetual if futures else wire.listing
+            symbols = [describe(market_id) for market_id in self.candles]
+            return 200, {"timezone": "UTC", "serverTime": self._told_ms(), "symbols": symbols}
+        market_id = query.get("symbol", "")
+        if market_id not in self.candles:
             return 400, {"code": -1121, "msg": "Invalid symbol."}
-        if endpoint == "klines":
-            return 200, self._klines(query)
-        if endpoint == "depth":
-            book = self.books[query["symbol"]]
-            limit = int(query.get("limit", 100))
-            sides = {"bids": book.levels(0)[:limit], "asks": book.levels(1)[:limit]}
-            return 200, {"lastUpdateId": book.update_id, **sides}
-        return 404, {"code": -1, "msg": f"no endpoint {endpoint}"}
+        answers: dict[str, Callable[[], object]] = {
+            "klines": lambda: self._klines(market_id, query),
+            "depth": lambda: self.books[market_id].rest(int(query.get("limit", 100))),
+            "premiumIndex": lambda: wire.premium(market_id, self._told_ms()),
+            "openInterest": lambda: {"symbol": market_id, "openInterest": "1234.500", "time": self._told_ms()},
+        }
+        if endpoint not in answers:
+            return 404, {"code": -1, "msg": f"no endpoint {path}"}
+        return 200, answers[endpoint]()
 
     def _told_ms(self) -> int:
         return int((self.now() + self._script.skew_s) * 1000)
 
-    def _klines(self, query: Mapping[str, str]) -> list[list[object]]:
-        rows = self._seen(query["symbol"])
+    def _klines(self, market_id: str, query: Mapping[str, str]) -> list[list[object]]:
+        rows = self.seen(market_id)
         minutes = TIMEFRAMES[query.get("interval", "1m")]
         times, ohlcv = aggregate(rows[:, 0].astype(np.int64), rows[:, 1:], minutes)
         start = int(query.get("startTime", 0)) / 1000
@@ -270,16 +256,16 @@ class VenueServer:
         limit = min(int(query.get("limit", 500)), 1000)
         chosen = np.flatnonzero((times >= start) & (times <= until))
         chosen = chosen[:limit] if "startTime" in query else chosen[-limit:]
-        return [kline_row(int(times[at]), ohlcv[at], minutes) for at in chosen]
+        return [wire.kline_row(int(times[at]), ohlcv[at], minutes) for at in chosen]
 
-    def _seen(self, market_id: str) -> Rows:
+    def seen(self, market_id: str) -> Rows:
         """What has happened by now; the last row is the forming candle unless the script hides it."""
         rows, now = self.candles[market_id], self.now()
         over = rows[: int(np.searchsorted(rows[:, 0], now - 60, side="right"))]
         if not self._script.forming_in_rest or len(over) == len(rows) or rows[len(over), 0] > now:
             return over
         share = (now - rows[len(over), 0]) / 60
-        return np.vstack([over, forming(rows[len(over)], share)])
+        return np.vstack([over, wire.forming(rows[len(over)], share)])
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         response = web.WebSocketResponse(compress=False)
@@ -296,8 +282,15 @@ class VenueServer:
         return response
 
     async def _request(self, socket: Socket, message: Mapping[str, object]) -> None:
+        kraken = venue_dialects.kraken_subscription(message)
+        if kraken is not None:
+            socket.streams.update(kraken[0])
+            for acknowledgement in kraken[1]:
+                await socket.response.send_str(acknowledgement)
+            return
         streams = message.get("params")
-        assert isinstance(streams, list)
+        if not isinstance(streams, list):
+            return
         if message.get("method") == "SUBSCRIBE":
             socket.streams.update(streams)
         else:
@@ -310,18 +303,22 @@ class VenueServer:
         for socket in list(self._sockets):
             if stream is None or stream in socket.streams:
                 if stream is not None and self._random.random() < self._script.garbage:
-                    await _send(socket, self._random.choice(GARBAGE))
+                    await _send(socket, self._random.choice(wire.GARBAGE))
                 await _send(socket, text)
 
     async def _kline(self, market_id: str, row: Sequence[float], *, closed: bool) -> float:
         if market_id in self._script.silent_ids:
             return time.time()
         moved = [row[0] + self._script.future_s, *row[1:]]
-        frame = json.dumps({"e": "kline", "E": self._told_ms(), "s": market_id, "k": kline(market_id, moved, closed)})
+        frame = json.dumps(
+            {"e": "kline", "E": self._told_ms(), "s": market_id, "k": wire.kline(market_id, moved, closed)}
+        )
         written = time.time()
         if closed:
             self.closings.setdefault((market_id, int(row[0])), written)
         await self._everyone(frame, f"{market_id.lower()}@kline_1m")
+        plain = venue_dialects.kraken_candle(market_id, moved, self.now())
+        await self._everyone(plain, venue_dialects.kraken_stream(market_id))
         return written
 
     async def _close_minute(self, open_time: int) -> dict[str, float]:
@@ -380,11 +377,8 @@ class VenueServer:
     async def _announce(self, open_time: int) -> None:
         if self._script.withhold_close:
             return
-        if not self._script.shuffle:
-            await self._close_minute(open_time)
-            return
         self._late.append(open_time)
-        if len(self._late) >= self._script.shuffle:
+        if len(self._late) >= max(self._script.shuffle, 1):
             self._random.shuffle(self._late)
             for one in self._late:
                 await self._close_minute(one)
@@ -394,7 +388,7 @@ class VenueServer:
         for market_id, rows in self.candles.items():
             at = int(np.searchsorted(rows[:, 0], open_time))
             if at < len(rows) and rows[at, 0] == open_time:
-                row = forming(rows[at], share)
+                row = wire.forming(rows[at], share)
                 await self._kline(market_id, row.tolist(), closed=False)
                 await self._trade(market_id, float(row[4]), max(float(row[5]) / self._updates, 1e-5), share > 0.5)
                 await self._depth(market_id)

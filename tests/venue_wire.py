@@ -1,10 +1,11 @@
-"""What the loopback venue sends: Binance's frames and answers, made-up candles and books.
+"""What the loopback venue sends: Binance's frames and answers, made-up candles and books, and what may go wrong.
 
 Shapes as documented at https://developers.binance.com/docs/binance-spot-api-docs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,36 @@ GARBAGE = (
 """Frames no venue should send; one is taken at random where the script asks for garbage."""
 
 
+@dataclass(frozen=True)
+class RestFault:
+    """What the next `times` REST requests whose path holds `path` get instead of an answer."""
+
+    status: int = 429
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = '{"code":-1003,"msg":"Too many requests."}'
+    times: int = 1
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What goes wrong. Rates are probabilities per frame (`garbage`, `revise`) or per second and socket (`cut`)."""
+
+    silent: bool = False  # sockets stay open and say nothing
+    silent_ids: frozenset[str] = frozenset()
+    garbage: float = 0.0
+    duplicates: int = 1
+    revise: float = 0.0  # a second closing frame with another close
+    shuffle: int = 0  # closing frames are held back and sent in random order, this many at a time
+    future_s: int = 0  # added to the open time of every streamed candle
+    skew_s: float = 0.0  # added to the time the venue tells
+    withhold_close: bool = False  # the closing frame is never sent
+    forming_in_rest: bool = True  # the last candle REST serves is still forming, as on the real venue
+    drip_s: float = 0.0  # REST answers take this long, byte by byte
+    cut: float = 0.0
+    codes: tuple[int, ...] = (1000, 1006, 1012)
+
+
 def generated(ids: Sequence[str], minutes: int = 180, end: int | None = None, seed: int = 1) -> dict[str, Rows]:
     """Random-walk candles whose last one opens `minutes // 2` after `end` (default: this minute)."""
     rng = np.random.default_rng(seed)
@@ -39,7 +70,7 @@ def generated(ids: Sequence[str], minutes: int = 180, end: int | None = None, se
         close = np.round(100 * np.exp(np.cumsum(rng.normal(0, 1e-3, minutes))), 2)
         opened = np.r_[100.0, close[:-1]]
         wick = np.round(np.abs(rng.normal(0, 0.05, (2, minutes))), 2)
-        high, low = np.maximum(opened, close) + wick[0], np.minimum(opened, close) - wick[1]
+        high, low = np.round(np.maximum(opened, close) + wick[0], 2), np.round(np.minimum(opened, close) - wick[1], 2)
         out[market_id] = np.column_stack([times, opened, high, low, close, np.round(rng.exponential(5, minutes), 5)])
     return out
 
@@ -65,6 +96,10 @@ class Book:
     def levels(self, side: int) -> list[tuple[str, str]]:
         """Price and size of the current snapshot, best first, as Binance writes them."""
         return [(f"{price:.8f}", f"{size:.8f}") for price, size in self.snapshots[self.at % len(self.snapshots), side]]
+
+    def rest(self, limit: int) -> dict[str, object]:
+        """The snapshot as REST serves it."""
+        return {"lastUpdateId": self.update_id, "bids": self.levels(0)[:limit], "asks": self.levels(1)[:limit]}
 
     def step(self) -> dict[str, object]:
         """Go on by one snapshot; the changed levels of both sides with their update ids."""
@@ -132,3 +167,18 @@ def listing(market_id: str) -> dict[str, object]:
         ],
         "permissions": ["SPOT"],
     }
+
+
+def perpetual(market_id: str) -> dict[str, object]:
+    """A perpetual as USDⓈ-M futures list it (`/fapi/v1/exchangeInfo`)."""
+    spec = spec_of(market_id)
+    contract = {"pair": market_id, "contractType": "PERPETUAL", "marginAsset": spec.quote, "underlyingType": "COIN"}
+    dates = {"deliveryDate": 4133404800000, "onboardDate": 1569398400000, "pricePrecision": 2, "quantityPrecision": 3}
+    return listing(market_id) | contract | dates
+
+
+def premium(market_id: str, now_ms: int) -> dict[str, object]:
+    """Mark price and funding of a perpetual (`/fapi/v1/premiumIndex`)."""
+    prices = {"markPrice": "100.1", "indexPrice": "100.0", "estimatedSettlePrice": "100.0", "interestRate": "0.0001"}
+    after = now_ms // 28_800_000 * 28_800_000 + 28_800_000
+    return {"symbol": market_id, **prices, "lastFundingRate": "0.00010000", "nextFundingTime": after, "time": now_ms}

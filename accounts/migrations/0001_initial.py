@@ -35,7 +35,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=120, verbose_name="name")),
-                ("plan", models.CharField(default=accounts.models.default_plan, max_length=20, verbose_name="plan")),
+                (
+                    "plan",
+                    models.CharField(
+                        choices=accounts.models.plan_choices,
+                        default=accounts.models.default_plan,
+                        max_length=20,
+                        verbose_name="plan",
+                    ),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(default=lib.clock.wall_now, editable=False, verbose_name="created"),

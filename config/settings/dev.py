@@ -10,3 +10,9 @@ LOG_JSON = env.flag("LOG_JSON", False)
 LOGGING = {"json": LOG_JSON, "level": env.text("LOG_LEVEL", "WARNING")}
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
 EMAIL_FILE_PATH = str(VAR_DIR / "mail")
+# One process on loopback: files are served from where the build put them, so a second start has nothing to collect.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True

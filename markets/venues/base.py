@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from lib.errors import CandorError
 from markets.timeframes import minutes_of
@@ -146,7 +146,7 @@ class Venue(ABC):
     async def close(self) -> None:
         """Let go of sockets and tasks; calling it twice is fine."""
 
-    async def __aenter__(self) -> "Venue":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ from markets.values import FloatArray
 from models_ml.features.candlesticks import FEATURES as CANDLE_FEATURES
 from models_ml.features.matrix import known_fields
 from models_ml.features.momentum import strength
-from models_ml.features.rolling import change, ema, ema_taps, mean_and_std, wilder, wilder_taps
+from models_ml.features.rolling import change, ema, ema_taps, mean_and_std, rolling_sum, wilder, wilder_taps
 from models_ml.features.trend import macd
 from models_ml.features.volatility import BAND_WIDTH
 from models_ml.features.window import Window
@@ -91,16 +91,33 @@ def atr_lookback(length: int = 14) -> int:
     return wilder_taps(length) + 1
 
 
-def patterns(ohlcv: FloatArray) -> NDArray[np.int8]:
-    """What the candlesticks say at each candle (I, T): 1 more bullish patterns than bearish, −1 the reverse, else 0.
+PATTERNS = tuple(feature for feature in CANDLE_FEATURES if feature.name.startswith("pattern_"))
+PATTERN_LOOKBACK = max(feature.lookback for feature in PATTERNS)
 
-    0 also where the look-back of a pattern has a gap: what is unknown confirms nothing.
+
+def patterns(ohlcv: FloatArray, rows: int | None = None) -> NDArray[np.int8]:
+    """What the candlesticks say at each candle: 1 more bullish patterns than bearish, −1 the reverse, else 0.
+
+    Args:
+        ohlcv: (I, T, 5); not mutated.
+        rows: candles wanted, from the end; None for all. A live decision wants one, at a hundredth of the cost.
+
+    Returns:
+        (I, rows). 0 also where a candle of `PATTERN_LOOKBACK` is missing: what is unknown confirms nothing.
     """
-    fields, _ = known_fields(ohlcv)
-    window = Window(np.arange(ohlcv.shape[1]), fields)
-    votes = np.zeros(ohlcv.shape[:2])
+    steps = ohlcv.shape[1]
+    rows = steps if rows is None else min(rows, steps)
+    seen = ohlcv[:, max(steps - rows - PATTERN_LOOKBACK + 1, 0) :]
+    fields, missing = known_fields(seen)
+    window = Window(np.arange(seen.shape[1]), fields)
+    votes: FloatArray = np.zeros(missing.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        for feature in CANDLE_FEATURES:
-            if feature.name.startswith("pattern_"):
-                votes += feature.of(window)
-    return np.sign(votes).astype(np.int8)
+        for feature in PATTERNS:
+            votes += feature.of(window)
+    votes[~whole(missing, PATTERN_LOOKBACK)] = 0
+    return np.sign(votes[:, votes.shape[1] - rows :]).astype(np.int8)
+
+
+def whole(missing: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+    """Where (I, T) all of the last `length` candles are there."""
+    return np.equal(rolling_sum(missing.astype(np.float64), length), 0)

@@ -36,9 +36,9 @@ def time_ordered(
     if abs(sum(shares) - 1) > 1e-9 or min(shares) <= 0:
         raise BadSplit(f"shares {shares} must be positive and sum to 1")
     instants = np.unique(times)
-    cuts = [instants[round(float(edge) * len(instants))] for edge in np.cumsum(shares)[:-1] if len(instants)]
     if len(instants) < len(shares):
         raise BadSplit(f"{len(instants)} distinct minutes cannot be split into {len(shares)} parts: load more candles")
+    cuts = [instants[min(round(float(edge) * len(instants)), len(instants) - 1)] for edge in np.cumsum(shares)[:-1]]
     starts = [instants[0], *cuts]
     ends = [*(cut - purge_s for cut in cuts), instants[-1] + 1]
     parts = tuple(np.flatnonzero((times >= start) & (times < end)) for start, end in zip(starts, ends, strict=True))

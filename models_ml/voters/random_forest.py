@@ -1,6 +1,7 @@
 """Voter 5: a random forest over momentum, volatility, volume, candlesticks and the calendar."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import skops.io
@@ -77,7 +78,7 @@ class RandomForestVoter(TreeVoter):
         """See `TreeVoter.restore`; any type outside `TRUSTED` is refused by skops before it is built."""
         try:
             self.forest = skops.io.load(folder / FILE, trusted=TRUSTED)
-        except UntrustedTypesFoundException as error:
+        except (UntrustedTypesFoundException, BadZipFile) as error:
             raise CorruptArtifact(
-                f"{folder / FILE} holds types that are never loaded ({error}): train again"
+                f"{folder / FILE} is no forest of ours ({error}): train again"
             ) from error

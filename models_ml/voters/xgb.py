@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
-from models_ml.voters.base import OnStep
+from models_ml.voters.base import CorruptArtifact, OnStep
 from models_ml.voters.trees import TreeVoter, even_weights
 
 FILE = "trees.ubj"
@@ -82,4 +82,7 @@ class XgbVoter(TreeVoter):
 
     def restore(self, folder: Path) -> None:
         """See `TreeVoter.restore`."""
-        self.booster = xgboost.Booster({"nthread": 1}, model_file=folder / FILE)
+        try:
+            self.booster = xgboost.Booster({"nthread": 1}, model_file=folder / FILE)
+        except (xgboost.core.XGBoostError, ValueError) as error:
+            raise CorruptArtifact(f"{folder / FILE} is no booster of ours: train again") from error

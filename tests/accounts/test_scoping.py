@@ -9,6 +9,7 @@ import pytest
 from django.db import ProgrammingError, connection, transaction
 from django_scopes import ScopeError
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from accounts.audit import operator_work, record
 from accounts.models import ApiKey, AuditEntry, Invitation, Membership, Organization, Role
@@ -24,7 +25,8 @@ SELECT c.relname, a.attname FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 JOIN information_schema.columns i ON i.table_schema = 'public' AND i.table_name = c.relname
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = i.column_name
-WHERE c.relkind IN ('r', 'p') AND (i.column_name = 'organization_id' OR (c.relname, i.column_name) = ('accounts_organization', 'id'))
+WHERE c.relkind IN ('r', 'p')
+AND (i.column_name = 'organization_id' OR (c.relname, i.column_name) = ('accounts_organization', 'id'))
 ORDER BY 1
 """
 
@@ -129,7 +131,7 @@ def test_a_row_cannot_be_put_into_another_tenant(
         )
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):  # noqa: SIM117
             with entered(app_connection, organization=theirs.pk, user=1, key_prefix="ck_12345678"):
-                app_connection.execute(insert, [psycopg.types.json.Jsonb(copied[0])])
+                app_connection.execute(insert, [Jsonb(copied[0])])
 
 
 def test_a_row_cannot_be_moved_to_another_tenant(
@@ -205,7 +207,7 @@ def test_audit_rows_of_no_organization_are_for_operators(
 
 @pytest.mark.parametrize("model", [Organization, Membership, Invitation, ApiKey, AuditEntry])
 @pytest.mark.parametrize("read", ["exists", "count", "first", "all", "exclude", "in_bulk", "values"])
-def test_a_query_outside_a_scope_raises(model: Any, read: str) -> None:
+def test_a_query_outside_a_scope_raises(model: type[Membership], read: str) -> None:
     with pytest.raises(ScopeError):
         list(getattr(model.objects, read)())
 
@@ -281,3 +283,13 @@ def test_a_member_of_two_organizations_is_in_one_at_a_time(owner: Person, strang
     make_organization(owner.user, "Third")
     with scope_to(stranger.organization.pk), acting_as(owner.user.pk):
         assert {row.organization_id for row in Membership.objects.all()} == {stranger.organization.pk}
+
+
+def test_an_unfenced_table_is_found(owner_connection: Raw) -> None:
+    """The proof that the first test of this file can fail."""
+    owner_connection.execute("CREATE TABLE unfenced (organization_id bigint)")
+    try:
+        with pytest.raises(AssertionError, match="unfenced"):
+            test_every_tenant_table_is_fenced(owner_connection)
+    finally:
+        owner_connection.execute("DROP TABLE unfenced")

@@ -1,1 +1,1 @@
-"""One battery per registry: every entry of it must pass."""
+"""One battery for each registry."""

@@ -1,0 +1,1 @@
+"""What we think: tests of the models."""

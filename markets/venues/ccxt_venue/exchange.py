@@ -5,6 +5,7 @@ ccxt is imported inside `build` only: it costs seconds, and only the feed proces
 * asks the circuit breaker before each REST request and reads `Retry-After`, status and web pages from each answer,
 * reports a lost socket at once (ccxt reconnects silently when nobody happens to be waiting for a message),
 * survives garbage frames: an exception in ccxt's frame handler would end its receive loop and leave a deaf socket,
+* refuses an answer whose candles cannot be read, where ccxt would return none,
 * hands over Binance's raw klines, whose closed flag ccxt drops.
 """
 
@@ -139,6 +140,11 @@ class _Hooks:
         if body.lstrip()[:1] == "<":
             raise VenueError(f"{where} answered {code} with a web page instead of data")
         return body.strip()
+
+    def parse_ohlcvs(self, ohlcvs: object, market: object = None, *_: object, **__: object) -> list[Any]:
+        """Every candle of an answer, ascending; one that cannot be read must not pass as no candle."""
+        rows = [self.parse_ohlcv(row, market) for row in parse.sequence(ohlcvs, "candles")]  # type: ignore[attr-defined]  # ccxt's
+        return sorted(rows, key=lambda row: parse.stamp_ms(row[0], "candle time"))
 
     def client(self, url: str) -> Any:  # noqa: ANN401  # ccxt's client
         """A new socket client gets a frame handler that cannot be killed by a frame."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models_ml.features import CHART_LOOKBACK, atr, indicators, patterns
-from models_ml.features.charts import HIDDEN, LINES, atr_lookback
+from models_ml.features.charts import HIDDEN, LINES, PATTERN_LOOKBACK, atr_lookback
 from tests.models_ml.features.walks import flat, walk
 
 
@@ -79,6 +79,23 @@ def test_patterns_sum_up_the_candlesticks() -> None:
     assert set(np.unique(marks)) == {-1, 0, 1}
     np.testing.assert_array_equal(patterns(candles[:, :120]), marks[:, :120])
     assert not patterns(flat(1, 60)).any()
+
+
+def test_last_patterns_equal_the_tail_of_all() -> None:
+    candles = walk(3, 200, seed=6)
+    marks = patterns(candles)
+    for rows in (0, 1, 7, 200, 900):
+        np.testing.assert_array_equal(patterns(candles, rows), marks[:, 200 - min(rows, 200) :])
+
+
+def test_gap_confirms_nothing() -> None:
+    candles = walk(1, 400, seed=6)
+    marks = patterns(candles)
+    assert not marks[0, : PATTERN_LOOKBACK - 1].any()
+    holed = candles.copy()
+    holed[0, 200] = np.nan
+    marks[0, 200 : 200 + PATTERN_LOOKBACK] = 0
+    np.testing.assert_array_equal(patterns(holed), marks)
 
 
 def test_candles_stay_as_they_were() -> None:

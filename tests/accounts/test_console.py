@@ -1,0 +1,57 @@
+"""The operator's console: operators see every tenant there, nobody else sees anything."""
+
+import pytest
+from django.contrib import admin
+
+from accounts.audit import operator_work
+from accounts.models import AuditEntry, Membership
+from tests.people import Person
+
+PAGES = [model for model in admin.site._registry if model._meta.app_label == "accounts"]
+
+
+@pytest.mark.parametrize("model", PAGES, ids=[model.__name__ for model in PAGES])
+def test_an_operator_sees_the_rows_of_all_tenants(
+    model: type[Membership], operator: Person, owner: Person, stranger: Person
+) -> None:
+    response = operator.client.get(f"/console/accounts/{model._meta.model_name}/")
+    assert response.status_code == 200
+    if model is Membership:
+        page = response.content.decode()
+        assert "Desk" in page
+        assert "Elsewhere" in page
+
+
+@pytest.mark.parametrize("name", ["owner", "readonly", "stranger", "visitor"])
+def test_nobody_else_gets_in(name: str, request: pytest.FixtureRequest) -> None:
+    person: Person = request.getfixturevalue(name)
+    for path in ("/console/", "/console/accounts/user/"):
+        assert person.client.get(path).status_code in {302, 403}
+        assert b"@" not in person.client.get(path).content
+
+
+def test_an_operator_changes_a_plan(operator: Person, owner: Person) -> None:
+    path = f"/console/accounts/organization/{owner.organization.pk}/change/"
+    assert operator.client.get(path).status_code == 200
+    assert operator.client.post(path, {"name": "Desk", "plan": "pro"}).status_code == 302
+    assert owner.viewer.plan.key == "pro"
+    with operator_work("test", "read the log"):
+        entry = AuditEntry.objects.get(action="plan.changed")
+    assert (entry.user_id, entry.organization_id) == (operator.user.pk, owner.organization.pk)
+
+
+def test_a_plan_that_does_not_exist_is_refused(operator: Person, owner: Person) -> None:
+    path = f"/console/accounts/organization/{owner.organization.pk}/change/"
+    assert operator.client.post(path, {"name": "Desk", "plan": "gold"}).status_code == 200
+    assert owner.viewer.plan.key == "desk"
+
+
+def test_an_operator_switches_a_person_off(operator: Person, owner: Person) -> None:
+    path = f"/console/accounts/user/{owner.user.pk}/change/"
+    assert operator.client.post(path, {"email": owner.user.email, "name": ""}).status_code == 302
+    assert owner.client.get("/organization/").status_code == 302
+
+
+@pytest.mark.parametrize("model", ["auditentry", "acceptance", "membership", "invitation", "apikey"])
+def test_records_are_only_looked_at(model: str, operator: Person) -> None:
+    assert operator.client.get(f"/console/accounts/{model}/add/").status_code == 403

@@ -1,0 +1,92 @@
+"""The one loop: it learns, stops in time, starts at the base rates and sees half of the world upside down."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models_ml.profiles import PROFILES, UnknownProfile, profile_of
+from models_ml.samples import Samples
+from models_ml.voters.gru import Gru, GruVoter
+from models_ml.voters.torch_loop import _half_mirrored
+from tests.models_ml.small import TINY
+from tests.models_ml.worlds import COLUMNS, candle_walk, world
+
+
+def reverting(minutes: int = 3000) -> Samples:
+    """Every minute tends to take back the one before: what a sequence net can find."""
+    samples = world(instruments=2, minutes=minutes)
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 1e-3, (2, minutes))
+    body = noise.copy()
+    for minute in range(1, minutes):
+        body[:, minute] = noise[:, minute] - 0.8 * body[:, minute - 1]
+    candles = candle_walk(rng, 2, minutes, drift=body)
+    return replace(samples, ohlcv=candles)
+
+
+def test_a_net_finds_reversal() -> None:
+    samples = reverting()
+    minute = samples.index[:, 1]
+    voter = GruVoter(COLUMNS)
+    profile = replace(TINY, max_rows=4000, epochs=6, batch=128, learning_rate=5e-3)
+    report = voter.fit(samples.pick(minute < 2200), samples.pick((minute > 2210) & (minute < 2600)), profile)
+    later = samples.pick(minute > 2610)
+    labels = later.labels()
+    votes = voter.predict(later)
+    hits = (votes[:, 2] > votes[:, 0]) == (labels == 2)
+    assert hits[labels >= 0].mean() > 0.58
+    assert report.validation_loss < np.log(2)
+
+
+def test_it_stops_when_validation_no_longer_gains() -> None:
+    samples = world(instruments=1, minutes=900)
+    minute = samples.index[:, 1]
+    profile = replace(TINY, epochs=30, patience=1, learning_rate=2e-2)
+    report = GruVoter(COLUMNS).fit(samples.pick(minute < 600), samples.pick(minute >= 610), profile)
+    assert report.steps < 30
+
+
+def test_training_leaves_the_callers_random_state_alone() -> None:
+    samples = world(instruments=1, minutes=400)
+    minute = samples.index[:, 1]
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    GruVoter(COLUMNS).fit(samples.pick(minute < 300), samples.pick(minute >= 310), replace(TINY, epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_new_net_says_the_base_rates() -> None:
+    net = Gru(8, 1, 2)
+    net.set_prior(np.array([0] * 30 + [1] * 10 + [2] * 60, dtype=np.int8))
+    shares = torch.softmax(net.head.bias, dim=0).detach().numpy()
+    tie = 11 / 103
+    np.testing.assert_allclose(shares, [(1 - tie) / 2, tie, (1 - tie) / 2], rtol=1e-5)
+
+
+def test_every_other_row_is_learned_upside_down() -> None:
+    samples = world(instruments=1, minutes=100)
+    view = GruVoter(COLUMNS)
+    view.shape = {"window": 10}
+    seen = view.view(samples)
+    inputs, _ = seen.read(np.array([50, 51, 52, 53]))
+    mixed, outcomes = _half_mirrored(seen, inputs, np.array([0, 0, 1, 2], dtype=np.int8))
+    assert outcomes.tolist() == [0, 2, 1, 0]
+    np.testing.assert_array_equal(mixed[0][[0, 2]], inputs[0][[0, 2]])
+    np.testing.assert_array_equal(mixed[0][[1, 3], :, 0], -inputs[0][[1, 3], :, 0])
+    np.testing.assert_array_equal(mixed[1], inputs[1])
+
+
+def test_standard_has_the_promised_sizes() -> None:
+    sizes = profile_of("standard")
+    assert (sizes.lstm_layers, sizes.lstm_width) == (3, 256)
+    assert (sizes.gru_layers, sizes.gru_width) == (2, 128)
+    assert (sizes.xgb_trees, sizes.xgb_depth, sizes.forest_trees) == (500, 8, 200)
+
+
+def test_an_unknown_profile_is_named_with_the_choices() -> None:
+    with pytest.raises(UnknownProfile, match="quick, standard, full"):
+        profile_of("huge")
+    assert set(PROFILES) == {"quick", "standard", "full"}
