@@ -1,7 +1,7 @@
 """What every venue adapter is, says about itself, and raises."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Self
@@ -130,7 +130,7 @@ class Venue(ABC):
         """The venue's whole market list."""
 
     @abstractmethod
-    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncGenerator[list[Ohlcv], None]:
         """Closed candles with `start <= open_time < end` (epoch seconds), in ascending pages; a gap is absent.
 
         Raises:
@@ -139,8 +139,11 @@ class Venue(ABC):
         """
 
     @abstractmethod
-    def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
-        """Events of `symbols` as they arrive, merged; raises `VenueError` when the connection is lost."""
+    def stream(self, symbols: Sequence[str]) -> AsyncGenerator[VenueEvent, None]:
+        """Events of `symbols` as they arrive, merged; raises `VenueError` when the connection is lost.
+
+        Wrap it in `contextlib.aclosing`, so that leaving it early closes its sockets at once.
+        """
 
     @abstractmethod
     async def close(self) -> None:
