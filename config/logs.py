@@ -1,4 +1,4 @@
-"""Logs as structured events: JSON lines on servers, readable lines on one machine; ids of request and round included."""
+"""Logs as structured events: JSON lines on servers, readable lines on one machine, ids included."""
 
 import logging
 import logging.config

@@ -62,6 +62,7 @@ def decide_minute(close_time: int, instrument_ids: Sequence[int], *, received: f
 
     Args:
         close_time: epoch seconds at which the candle closed.
+        instrument_ids: the shard; ids of other markets are ignored.
         received: wall epoch seconds at which the closing candles arrived; the stored time of receipt by default.
 
     Returns:

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--json", action="store_true", dest="as_json")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:  # noqa: ANN401  # as argparse read them
         """Train and report each voter's validation figures."""
         venue = _venue(options["venue"])
         until = parse_datetime(options["until"]) if options["until"] else None
