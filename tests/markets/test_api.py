@@ -43,7 +43,7 @@ def test_closed_candles_as_columns(client: Client, btc: Instrument) -> None:
     found = client.get("/api/v1/candles/", {"instrument": btc.pk, "limit": 3}).json()
     assert found["open_time"] == [START + 60 * minute for minute in (64, 65, 66)]
     assert found["close"] == rows.ohlcv[-3:, 3].tolist()
-    fives = client.get("/api/v1/candles/", {"instrument": btc.pk, "timeframe": "5m"}).json()
+    fives = client.get("/api/v1/candles/", {"instrument": str(btc.pk), "timeframe": "5m"}).json()
     assert fives["open_time"] == [START + 300 * n for n in range(13)]  # minutes 65 and 66 are a candle that still forms
     assert fives["high"][-1] == rows.ohlcv[60:65, 1].max()
     assert fives["volume"][0] == pytest.approx(rows.ohlcv[:5, 4].sum())
@@ -80,7 +80,7 @@ def test_bad_questions_get_one_clear_sentence(
 def test_operators_can_look_at_all_of_it(client: Client, btc: Instrument, word: str) -> None:
     write_states(btc.venue_id, [SeriesState(None, FeedState.State.DOWN, detail="<b>cut</b>")], at(START))
     Refusal.objects.create(instrument=btc, day=NOW.date(), reason="nan", count=2, sample={"ohlcv": ["nan"]})
-    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")  # type: ignore[attr-defined]  # our manager
+    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")
     client.force_login(boss)
     page = client.get(reverse(f"admin:markets_{word}_changelist"))
     assert page.status_code == 200
@@ -88,7 +88,7 @@ def test_operators_can_look_at_all_of_it(client: Client, btc: Instrument, word: 
 
 
 def test_the_tick_is_all_an_operator_may_change(client: Client, btc: Instrument) -> None:
-    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")  # type: ignore[attr-defined]  # our manager
+    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")
     client.force_login(boss)
     client.post(reverse("admin:markets_instrument_change", args=[btc.pk]), {"symbol": "HACK"})
     btc.refresh_from_db()

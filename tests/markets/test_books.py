@@ -58,10 +58,10 @@ def test_trades_fold_into_their_seconds() -> None:
     ):
         flow.add(Trade("X", START + at, 1.0, size, buy))
     packed = flow.packed()
-    buy, sell = np.frombuffer(packed.buy, "<f4"), np.frombuffer(packed.sell, "<f4")
+    bought_s, sold_s = np.frombuffer(packed.buy, "<f4"), np.frombuffer(packed.sell, "<f4")
     count, largest = np.frombuffer(packed.count, "<i4"), np.frombuffer(packed.largest, "<f4")
-    assert (buy[0], sell[59], count[0], largest[0]) == (3.0, 4.0, 2, 2.0)
-    assert (buy.sum(), sell.sum(), count.sum()) == (3.0, 4.0, 3)
+    assert (bought_s[0], sold_s[59], count[0], largest[0]) == (3.0, 4.0, 2, 2.0)
+    assert (bought_s.sum(), sold_s.sum(), count.sum()) == (3.0, 4.0, 3)
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""The live feed through the ccxt adapter over real sockets: a venue that cuts, stutters and lies loses nothing of it."""
+"""The live feed through the ccxt adapter over real sockets: cuts, garbage and duplicates cost no candle."""
 
 import asyncio
 from collections.abc import Iterator
