@@ -120,7 +120,7 @@ def feed_silent(run: Run | None) -> bool:
         return False  # a recording that ended is over, not broken
     if run is None or run.beat_at is None:
         return True
-    return (wall_now() - run.beat_at).total_seconds() > settings.STALE_AFTER_S
+    return bool((wall_now() - run.beat_at).total_seconds() > settings.STALE_AFTER_S)
 
 
 def shown_states(run: Run) -> Mapping[int | None, FeedState]:

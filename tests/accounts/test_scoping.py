@@ -25,14 +25,14 @@ SELECT c.relname, a.attname FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
 JOIN information_schema.columns i ON i.table_schema = 'public' AND i.table_name = c.relname
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = i.column_name
-WHERE c.relkind IN ('r', 'p')
+WHERE c.relkind IN ('r', 'p') AND has_table_privilege('candor_app', c.oid, 'SELECT')
 AND (i.column_name = 'organization_id' OR (c.relname, i.column_name) = ('accounts_organization', 'id'))
 ORDER BY 1
 """
 
 
 def tenant_tables(owner_connection: Raw) -> list[tuple[str, str]]:
-    """(table, column with the organization's id) of every table, partitions included."""
+    """(table, column with the organization's id) of every table that the application can read, partitions included."""
     return [(table, column) for table, column in owner_connection.execute(TENANT_TABLES).fetchall()]
 
 

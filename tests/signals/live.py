@@ -45,6 +45,7 @@ class Reader:
         self.connection = connection
         self.frames: list[Frame] = []
         self.ephemeral: list[Frame] = []
+        self._looked_at = 0
 
     async def hello(self, last_event_id: int | None) -> Frame:
         """Greet, and wait for the greeting."""
@@ -52,13 +53,13 @@ class Reader:
         return await self.until("hello")
 
     async def until(self, kind: str, *, within: float = 8) -> Frame:
-        """The next frame of a kind; AssertionError where none comes."""
-        seen = len(self.frames)
+        """The next frame of a kind after the one found before; AssertionError where none comes."""
         try:
             async with asyncio.timeout(within):
                 while True:
-                    for frame in self.frames[seen:]:
-                        seen += 1
+                    while self._looked_at < len(self.frames):
+                        frame = self.frames[self._looked_at]
+                        self._looked_at += 1
                         if frame["type"] == kind:
                             return frame
                     self._read(json.loads(await self.connection.recv()))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -55,7 +55,7 @@ class Session:
         self._hooked = exchange.id in BINANCE_IDS
         self.dropped = 0
 
-    async def events(self) -> AsyncIterator[VenueEvent]:
+    async def events(self) -> AsyncGenerator[VenueEvent, None]:
         """Everything that arrives; raises `VenueError` once the connection is lost, after what arrived before it."""
         tasks = [asyncio.create_task(job) for job in self._jobs()]
         try:
@@ -70,7 +70,7 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._exchange.close()
+            await self._exchange.end()
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         jobs: list[Coroutine[Any, Any, None]] = [self._look()]

@@ -1,9 +1,11 @@
 """The ccxt adapter over real sockets: the real library against the loopback venue."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -43,22 +45,14 @@ async def listen(venue: CcxtVenue, symbols: list[str], enough: Callable[[list[Ve
     seen: list[VenueEvent] = []
 
     async def take() -> None:
-        stream = venue.stream(symbols)
-        try:
+        async with aclosing(venue.stream(symbols)) as stream:
             async for event in stream:
                 seen.append(event)
                 if enough(seen):
                     return
-        finally:
-            await close(stream)
 
     await asyncio.wait_for(take(), 20)
     return seen
-
-
-async def close(stream: AsyncIterator[VenueEvent]) -> None:
-    """End a stream now rather than when it is collected."""
-    await stream.aclose()  # type: ignore[attr-defined]  # every stream of ours is a generator
 
 
 def closed(events: list[VenueEvent]) -> list[Ohlcv]:
@@ -174,6 +168,19 @@ async def test_broken_answers_are_one_kind_of_error(still: VenueServer, fault: R
         still.script(fault)
         with pytest.raises(VenueError, match=says):
             await history(venue, BTC, 0, 600)
+
+
+async def test_nobody_there_is_a_passing_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with open_venue("binance", base_url=f"http://127.0.0.1:{port}") as venue:
+        with pytest.raises(VenueError) as nobody:
+            await venue.instruments()
+    assert not nobody.value.permanent
+    with VenueServer(generated(["BTCUSDT"])) as server:
+        async with server.venue(ws_url=f"ws://127.0.0.1:{port}/stream") as venue:
+            with pytest.raises(VenueError, match="socket failed"):
+                await listen(venue, [BTC], bool)
 
 
 async def test_an_outage_opens_the_circuit_and_ends(still: VenueServer) -> None:
@@ -299,6 +306,21 @@ async def test_a_cut_is_said_at_once_and_the_next_stream_works(quick: VenueServe
         await cut
         again = closed(await listen(venue, [BTC], lambda seen: len(closed(seen)) >= 2))
     assert values(again[0]) == row(quick, again[0])
+
+
+async def test_an_ended_stream_asks_for_nothing_more() -> None:
+    with VenueServer(generated([f"C{n:02d}USDT" for n in range(30)])) as server:
+        async with server.venue(channels=["candles", "book"]) as venue:
+            symbols = [spec.symbol for spec in await venue.instruments()]
+            hearing = asyncio.create_task(listen(venue, symbols, lambda _: False))
+            await asyncio.to_thread(server.subscribed, "c29usdt@depth@1000ms")
+            await asyncio.to_thread(server.close_sockets, 1006)
+            with pytest.raises(VenueError):
+                await hearing
+            sent = len(server.requests)
+            assert sent < 25, "the snapshots were all fetched before the cut, so this shows nothing"
+            await asyncio.sleep(2)
+            assert len(server.requests) <= sent + 1
 
 
 async def test_garbage_is_counted_and_candles_still_come(quick: VenueServer) -> None:
