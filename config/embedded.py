@@ -8,6 +8,7 @@ import atexit
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -35,6 +35,7 @@ Say = Callable[[str], Any]
 
 def prepare(say: Say) -> None:
     """Bring database and demo accounts to the state this code needs; prints new logins once."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)

@@ -6,11 +6,12 @@ those minutes is told by its callers, because this floor knows no rounds.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from django.db import connections
 
 from markets.backoff import Backoff
 from markets.downloading import load_history
@@ -50,8 +51,12 @@ class Runner(Protocol):
         """Until cancelled, or until a recording ends."""
 
 
-Make = Callable[[], Runner]
+Make = Callable[[], Awaitable[Runner]]
 """Builds the feed; called on its event loop, again after each crash."""
+
+
+async def _feed(make: Make) -> None:
+    await (await make()).run()
 
 
 async def supervise(make: Make, stop: asyncio.Event) -> None:
@@ -59,7 +64,7 @@ async def supervise(make: Make, stop: asyncio.Event) -> None:
     backoff = Backoff(1.0, 30.0)
     stopped = asyncio.create_task(stop.wait())
     while not stop.is_set():
-        feed = asyncio.create_task(make().run())
+        feed = asyncio.create_task(_feed(make))
         await asyncio.wait({feed, stopped}, return_when=asyncio.FIRST_COMPLETED)
         feed.cancel()
         (outcome,) = await asyncio.gather(feed, return_exceptions=True)
@@ -70,16 +75,23 @@ async def supervise(make: Make, stop: asyncio.Event) -> None:
     stopped.cancel()
 
 
-def feed_of(opened: Opened, hooks: Hooks = NO_HOOKS, limits: FeedLimits | None = None) -> Runner:
-    """The feed of an opened market over its followed instruments; build it on the loop that will run it."""
-    venue = open_venue(opened.adapter, **opened.options)
+async def feed_of(opened: Opened, hooks: Hooks = NO_HOOKS, limits: FeedLimits | None = None) -> Runner:
+    """The feed of an opened market over its followed instruments, for the loop it is built on."""
     run = opened.run
-    instruments = list(Instrument.objects.filter(venue_id=run.venue_id, followed=True))
+    instruments = await asyncio.to_thread(_followed, run.venue_id)
+    venue = open_venue(opened.adapter, **opened.options)
     if isinstance(venue, ReplayVenue):
         return ReplayFeed(
             venue, run, instruments, speed=run.speed, wait_decided=hooks.wait_decided, on_end=hooks.on_end
         )
     return Feed(venue, run, instruments, limits=limits, on_tick=hooks.on_tick)
+
+
+def _followed(venue_id: int) -> list[Instrument]:
+    try:
+        return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
+    finally:
+        connections.close_all()  # of this passing thread
 
 
 class FeedThread:
