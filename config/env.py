@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from lib.errors import CandorError
 
 
-class BadSetting(CandorError):
+class BadSettingError(CandorError):
     """An environment variable that cannot be used."""
 
 
@@ -22,7 +22,7 @@ def flag(name: str, default: bool = False) -> bool:
         return True
     if word in {"0", "false", "no", "off"}:
         return False
-    raise BadSetting(f"{name}={word!r} is not a yes or no: use 1 or 0")
+    raise BadSettingError(f"{name}={word!r} is not a yes or no: use 1 or 0")
 
 
 def number(name: str, default: float, *, low: float = float("-inf"), high: float = float("inf")) -> float:
@@ -31,9 +31,9 @@ def number(name: str, default: float, *, low: float = float("-inf"), high: float
     try:
         value = float(word)
     except ValueError:
-        raise BadSetting(f"{name}={word!r} is not a number") from None
+        raise BadSettingError(f"{name}={word!r} is not a number") from None
     if not low <= value <= high:
-        raise BadSetting(f"{name}={word!r} is out of range: use {low:g} to {high:g}")
+        raise BadSettingError(f"{name}={word!r} is out of range: use {low:g} to {high:g}")
     return value
 
 
@@ -41,7 +41,7 @@ def whole(name: str, default: int, *, low: int = 0, high: int = 2**31) -> int:
     """A whole number between `low` and `high`."""
     value = number(name, default, low=low, high=high)
     if value != int(value):
-        raise BadSetting(f"{name}={value:g} is not a whole number")
+        raise BadSettingError(f"{name}={value:g} is not a whole number")
     return int(value)
 
 
@@ -54,7 +54,7 @@ def database(name: str, default: str) -> dict[str, object]:
     """Django's database dictionary from a `postgresql://user:password@host:port/name?host=/socket` URL."""
     url = urlsplit(text(name, default))
     if url.scheme not in {"postgres", "postgresql"} or not url.path.strip("/"):
-        raise BadSetting(f"{name} is not a PostgreSQL URL: use postgresql://user:password@host:5432/name")
+        raise BadSettingError(f"{name} is not a PostgreSQL URL: use postgresql://user:password@host:5432/name")
     query = {key: values[-1] for key, values in parse_qs(url.query).items()}
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -35,6 +35,7 @@ Say = Callable[[str], Any]
 
 def prepare(say: Say) -> None:
     """Bring database and demo accounts to the state this code needs; prints new logins once."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)
@@ -102,15 +103,19 @@ class Platform:
         missed = due.account_for_downtime(opened.run, clock.market_now())
         if missed:
             self.say(f"{missed} minutes passed while the platform was off: written as missed")
-        self._train(opened)
+        child = self._train(opened)
+        if child is not None and self.recordings:  # a recording can wait for its panel, a market cannot
+            child.wait()
+        if self._stopping.is_set():
+            return
         feed = FeedThread(opened, hooks_of(opened.run))
         feed.start()
         self._stops.append(feed.stop)
 
-    def _train(self, opened: Opened) -> None:
-        """Train in a process of its own unless the venue has a panel that is young enough."""
+    def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
+        """Train in a process of its own unless the venue has a panel already; nightly training keeps it young."""
         if ModelVersion.objects.filter(venue=opened.run.venue, state=ModelVersion.State.CHAMPION).exists():
-            return
+            return None
         self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
         threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
@@ -123,6 +128,7 @@ class Platform:
                 child.kill()
 
         self._stops.append(stop)
+        return child
 
 
     def _tell_training(self, opened: Opened, child: "subprocess.Popen[bytes]") -> None:

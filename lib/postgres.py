@@ -6,11 +6,12 @@ owner's rights, touch only tables registered as monthly, and refuse anything els
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Any
 
 from django.db import connection
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor as Editor
 from django.db.migrations.operations import RunSQL
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
 APP_ROLE = "candor_app"
 """The role that web, workers and tests run as."""
@@ -42,23 +43,27 @@ END $$;
 REVOKE ALL ON FUNCTION candor_ensure_month(text, date), candor_drop_month(text, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION candor_ensure_month(text, date), candor_drop_month(text, date) TO {APP_ROLE};
 REVOKE INSERT, UPDATE, DELETE ON candor_monthly FROM {APP_ROLE};
-"""
-PARTITION_FUNCTIONS_DOWN = "DROP FUNCTION candor_ensure_month(text, date); DROP FUNCTION candor_drop_month(text, date); DROP TABLE candor_monthly;"
+"""  # noqa: S608  # a constant
+PARTITION_FUNCTIONS_DOWN = (
+    "DROP FUNCTION candor_ensure_month(text, date); DROP FUNCTION candor_drop_month(text, date);"
+    " DROP TABLE candor_monthly;"
+)
 
 
 def monthly(table: str, columns: str, *, by: str, key: str, extra: str = "") -> RunSQL:
     """The migration step that creates `table`, range-partitioned by month on the timestamp column `by`.
 
     Args:
+        table: its name.
         columns: column definitions.
+        by: the timestamp column whose month chooses the partition.
         key: the primary key's columns; PostgreSQL wants `by` among them.
         extra: statements to run after, such as indexes and unique constraints.
     """
-    return RunSQL(
-        f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({key})) PARTITION BY RANGE ({by});"
-        f"INSERT INTO candor_monthly VALUES ('{table}');{extra}",
-        f"DROP TABLE {table}; DELETE FROM candor_monthly WHERE parent = '{table}';",
-    )
+    create = f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({key})) PARTITION BY RANGE ({by});"
+    register = f"INSERT INTO candor_monthly VALUES ('{table}');"  # noqa: S608  # names written in migrations
+    forget = f"DELETE FROM candor_monthly WHERE parent = '{table}';"  # noqa: S608  # as above
+    return RunSQL(f"{create}{register}{extra}", f"DROP TABLE {table};{forget}")
 
 
 class AppendOnly(Operation):
@@ -70,14 +75,18 @@ class AppendOnly(Operation):
     def __init__(self, model: str) -> None:
         self.model = model
 
-    def state_forwards(self, app_label: str, state: Any) -> None:
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Rights are no part of Django's model state."""
 
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+    def database_forwards(
+        self, app_label: str, schema_editor: Editor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
         """Take UPDATE and DELETE away from the application's role."""
         schema_editor.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {self._table(app_label, to_state)} FROM {APP_ROLE}")
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+    def database_backwards(
+        self, app_label: str, schema_editor: Editor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
         """Give them back."""
         schema_editor.execute(f"GRANT UPDATE, DELETE ON {self._table(app_label, from_state)} TO {APP_ROLE}")
 
@@ -85,7 +94,7 @@ class AppendOnly(Operation):
         """The line `migrate` prints."""
         return f"Make {self.model} append-only for the application"
 
-    def _table(self, app_label: str, state: Any) -> str:
+    def _table(self, app_label: str, state: ProjectState) -> str:
         return connection.ops.quote_name(state.apps.get_model(app_label, self.model)._meta.db_table)
 
 

@@ -1,6 +1,6 @@
 """Order books and public trades: packed as one row per instrument and minute, unpacked for a decision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
@@ -91,22 +91,26 @@ def unpack_books(minute: int, packed: PackedBooks) -> tuple[FloatArray, FloatArr
     return times, mids, mids[:, None, None] + steps, sizes.astype(np.float32)
 
 
-def fold_trades(minute: int, trades: Iterable[Trade]) -> PackedFlow:
-    """Trades of one minute folded into its 60 seconds; trades outside it are left out."""
-    buy, sell, largest = np.zeros(60), np.zeros(60), np.zeros(60)
-    count = np.zeros(60, np.int64)
-    for trade in trades:
-        second = int(trade.at - minute) if trade.at >= minute else -1
+class FlowMinute:
+    """The trades of one minute, folded into its 60 seconds as they come."""
+
+    def __init__(self, minute: int) -> None:
+        self.minute = minute
+        self._volumes = np.zeros((3, 60))  # bought, sold, largest
+        self._count = np.zeros(60, np.int64)
+
+    def add(self, trade: Trade) -> None:
+        """Count a trade; one outside the minute is left out."""
+        second = int((trade.at - self.minute) // 1)
         if 0 <= second < 60:
-            (buy if trade.buy else sell)[second] += trade.size
-            count[second] += 1
-            largest[second] = max(largest[second], trade.size)
-    return PackedFlow(
-        buy.astype(LITTLE_REAL).tobytes(),
-        sell.astype(LITTLE_REAL).tobytes(),
-        count.astype(LITTLE_INT).tobytes(),
-        largest.astype(LITTLE_REAL).tobytes(),
-    )
+            self._volumes[0 if trade.buy else 1, second] += trade.size
+            self._volumes[2, second] = max(self._volumes[2, second], trade.size)
+            self._count[second] += 1
+
+    def packed(self) -> PackedFlow:
+        """The columns of its row."""
+        buy, sell, largest = (volume.astype(LITTLE_REAL).tobytes() for volume in self._volumes)
+        return PackedFlow(buy, sell, self._count.astype(LITTLE_INT).tobytes(), largest)
 
 
 _KEEP_BOOKS = """
@@ -172,11 +176,9 @@ def _minutes_of_books(ids: list[int], until: int, reach: int) -> dict[int, list[
         instrument_id__in=ids, minute__gte=from_epoch(until - reach), minute__lt=from_epoch(until)
     ).order_by("minute")
     found: dict[int, list[tuple[NDArray[Any], ...]]] = {}
-    for key, minute, *columns in rows.values_list(
-        "instrument_id", "minute", "tick_size", "offsets_ms", "mids", "levels", "sizes"
-    ):
-        packed = PackedBooks(columns[0], *(bytes(column) for column in columns[1:]))
-        found.setdefault(key, []).append(unpack_books(int(minute.timestamp()), packed))
+    for row in rows:
+        packed = PackedBooks(row.tick_size, bytes(row.offsets_ms), bytes(row.mids), bytes(row.levels), bytes(row.sizes))
+        found.setdefault(row.instrument_id, []).append(unpack_books(int(row.minute.timestamp()), packed))
     return found
 
 

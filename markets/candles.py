@@ -89,7 +89,7 @@ def store_closed(
     rows: CandleRows | Iterable[tuple[int, Ohlcv]],
     *,
     source: Source,
-    observed_at: datetime | FloatArray | None = None,
+    observed_at: datetime | NDArray[np.floating[Any]] | None = None,
     now: datetime | None = None,
 ) -> StoreReport:
     """Store closed candles in one transaction.
@@ -107,7 +107,9 @@ def store_closed(
     """
     rows = rows if isinstance(rows, CandleRows) else CandleRows.of(rows)
     at = now or market_now()
-    seen = observed_at if isinstance(observed_at, np.ndarray) else np.full(len(rows), (observed_at or at).timestamp())
+    if not isinstance(observed_at, np.ndarray):
+        observed_at = np.full(len(rows), (observed_at or at).timestamp())
+    seen = observed_at.astype(np.float64)
     with transaction.atomic():
         good, refused = count_refused(rows, at)
         kept = np.flatnonzero(good)

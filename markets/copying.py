@@ -61,7 +61,8 @@ def copy_out(query: str, parameters: Sequence[object], columns: Columns) -> NDAr
     """The rows of `query` (trusted text with placeholders) as a structured array (N,) in its column order."""
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy,
+        # psycopg's own cursor: Django's wrapper, when it records queries, takes no parameters here
+        cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy,
     ):
         stream = b"".join(copy)
     return np.frombuffer(stream, row_type(columns), offset=len(HEADER), count=_rows(stream, columns))

@@ -18,4 +18,4 @@ def announce(close_time: int, instrument_ids: Sequence[int], received: float) ->
 
 
 def _send(close_time: int, instrument_ids: list[int], received: float) -> None:
-    candle_closed.send(sender=announce, close_time=close_time, instrument_ids=instrument_ids, received=received)
+    candle_closed.send_robust(sender=announce, close_time=close_time, instrument_ids=instrument_ids, received=received)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
 
 import numpy as np
@@ -61,14 +61,17 @@ def _share(due: IntArray, good: IntArray) -> float | None:
     return len(good) / len(due) if len(due) else None
 
 
-def measure_day(venue_id: int, at: datetime) -> int:
-    """Write the score of the UTC day that holds `at`, so far, for every followed instrument; returns how many."""
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+def measure_day(venue_id: int, day: date, now: datetime) -> int:
+    """Write the score of a UTC day, as far as it has come by `now`, for every followed instrument; returns how many.
+
+    The candle that closes at midnight belongs to the day it tells of.
+    """
+    midnight = epoch(datetime.combine(day, time(), UTC))
     ids = list(Instrument.objects.filter(venue_id=venue_id, followed=True).values_list("id", flat=True))
-    end = min(epoch(at) - ceil(settings.LATE_AFTER_S), epoch(midnight) + DAY_S)
-    found = due_and_good(ids, epoch(midnight) + 1, end)
+    end = min(epoch(now) - ceil(settings.LATE_AFTER_S), midnight + DAY_S)
+    found = due_and_good(ids, midnight + 1, end)
     rows = [
-        DayQuality(instrument_id=key, day=midnight.date(), due=len(due), good=len(good))
+        DayQuality(instrument_id=key, day=day, due=len(due), good=len(good))
         for key, (due, good) in found.items()
         if len(due)
     ]
@@ -120,7 +123,7 @@ def feed_silent(run: Run | None) -> bool:
         return False  # a recording that ended is over, not broken
     if run is None or run.beat_at is None:
         return True
-    return (wall_now() - run.beat_at).total_seconds() > settings.STALE_AFTER_S
+    return bool((wall_now() - run.beat_at).total_seconds() > settings.STALE_AFTER_S)
 
 
 def shown_states(run: Run) -> Mapping[int | None, FeedState]:

@@ -1,6 +1,7 @@
 """Refused candles are not dropped in silence: counted per instrument, day and reason, with the last one as it came."""
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -33,6 +34,6 @@ def count_refused(rows: CandleRows, now: datetime) -> tuple[NDArray[np.bool_], d
 
 def _keep(rows: CandleRows, hit: NDArray[np.bool_], reason: str, now: datetime) -> None:
     REFUSED.labels(reason).inc(int(hit.sum()))
-    found = [(key, now.date(), reason, count, Jsonb(sample)) for key, count, sample in samples(rows, hit)]
+    found: list[Any] = [(key, now.date(), reason, count, Jsonb(sample)) for key, count, sample in samples(rows, hit)]
     with connection.cursor() as cursor:
         cursor.executemany(_COUNT, found)

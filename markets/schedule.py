@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
+from django.db.models import Q
 
 from lib.clock import MINUTE_S, epoch, market_now
 from lib.errors import CandorError
@@ -88,4 +89,11 @@ def _closes(calendar: str, start: int, end: int, horizon_s: int) -> IntArray:
     reach = horizon_s // MINUTE_S
     whole = opens[reach:] - opens[:-reach] == horizon_s if len(opens) > reach else np.empty(0, np.bool_)
     closes = opens[: len(whole)][whole] + MINUTE_S
-    return closes[(closes >= start) & (closes <= end)]
+    return np.asarray(closes[(closes >= start) & (closes <= end)], np.int64)
+
+
+def align(venue_id: int, at: datetime | None = None) -> None:
+    """Make what is followed due from `at` (default now, market clock) on, and what is not followed not due any more."""
+    concerned = Q(followed=True) | Q(activations__isnull=False)
+    for instrument in Instrument.objects.filter(concerned, venue_id=venue_id).distinct():
+        _append(instrument, at, HORIZON_S, active=instrument.followed)

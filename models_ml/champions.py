@@ -54,6 +54,6 @@ def _read(version: ModelVersion) -> LoadedModel | AbstainReason:
     try:
         voter = artifacts.read(folder, version.voter, version.sha256, FEATURES_HASH)
     except CorruptArtifact as error:
-        log.error("model_refused", voter=version.voter, model_id=version.pk, error=str(error))
+        log.error("model_refused", voter=version.voter, model_id=version.pk, error=str(error))  # noqa: TRY400  # it says all
         return AbstainReason.CORRUPT
     return LoadedModel(voter, version.pk, version.threshold, float(clock.epoch(version.trained_until)))

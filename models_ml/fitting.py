@@ -22,7 +22,7 @@ from models_ml.validation.metrics import (
 )
 from models_ml.validation.splits import time_ordered
 from models_ml.voters import LOCAL_SEATS, SEATS, VOTERS, voter_class
-from models_ml.voters.base import FitReport, NotEnoughData, Voter
+from models_ml.voters.base import FitReport, NotEnoughData, Voter, thin
 from models_ml.votes import AbstainReason
 
 MINUTE_S = 60
@@ -88,7 +88,8 @@ def fit_panel(
     """Fit the local voters among `seats`, choose their thresholds, calibrate the consensus.
 
     Voters learn from the first 60 % of the time span and stop early and choose thresholds on the next 20 %; the
-    consensus is calibrated on the last 20 %. Each part is purged from the one before.
+    consensus is calibrated on the last 20 %. Each part is purged from the one before. The later two are judged on
+    `profile.judge_rows` rows at most.
 
     A seat with too little data is listed in `untrained` with the reason; other errors are raised.
     """
@@ -96,16 +97,20 @@ def fit_panel(
     times = decision_times(samples)
     parts = dict(zip(("train", "validation", "calibration"), time_ordered(times), strict=True))
     train, validation, later = (samples.pick(rows) for rows in parts.values())
+    validation, later = (thin(part, profile.judge_rows, seed) for part in (validation, later))
     voters: dict[str, FittedVoter] = {}
+    answers: dict[str, FloatArray] = {}
     untrained: dict[str, str] = {}
     for seat in (seat for seat in seats if not VOTERS[seat].llm):
         try:
-            voters[seat] = _fit_seat(seat, (train, validation, later), profile, columns, on_progress, seed)
+            voters[seat], answers[seat] = _fit_seat(
+                seat, (train, validation, later), profile, columns, on_progress, seed
+            )
             if on_fitted:
                 on_fitted(seat, voters[seat])
         except NotEnoughData as error:
             untrained[seat] = str(error)
-    side, points = score(predict_panel(voters, later))
+    side, points = score(_panel_votes(voters, answers, len(later)))
     return PanelFit(
         voters,
         untrained,
@@ -123,7 +128,11 @@ def decision_times(samples: Samples) -> IntArray:
 
 def predict_panel(voters: Mapping[str, FittedVoter], samples: Samples) -> PanelVotes:
     """The votes of a fitted panel on any slice, without deadlines; seats without a voter are `UNTRAINED`."""
-    rows = len(samples)
+    answers = {seat: fitted.voter.predict(samples) for seat, fitted in voters.items()}
+    return _panel_votes(voters, answers, len(samples))
+
+
+def _panel_votes(voters: Mapping[str, FittedVoter], answers: Mapping[str, FloatArray], rows: int) -> PanelVotes:
     probabilities = np.full((rows, len(SEATS), 3), np.nan, dtype=np.float32)
     direction = np.zeros((rows, len(SEATS)), dtype=np.int8)
     abstained = np.full((rows, len(SEATS)), AbstainReason.UNTRAINED, dtype=np.int8)
@@ -134,7 +143,7 @@ def predict_panel(voters: Mapping[str, FittedVoter], samples: Samples) -> PanelV
             continue
         fitted = voters[seat]
         model = LoadedModel(fitted.voter, 0, fitted.threshold, 0.0)
-        votes = cast_votes(fitted.voter.predict(samples), model, rows)
+        votes = cast_votes(answers[seat], model, rows)
         probabilities[:, place], direction[:, place], abstained[:, place] = votes
     latency = np.zeros((rows, len(SEATS)), dtype=np.float32)
     return PanelVotes(probabilities, direction, abstained, latency, np.zeros(len(SEATS), dtype=np.int64))
@@ -222,7 +231,9 @@ def _fit_seat(
     columns: tuple[str, ...],
     on_progress: OnProgress | None,
     seed: int,
-) -> FittedVoter:
+) -> tuple[FittedVoter, FloatArray]:
+    """The trained voter and its answers (N, 3) on the calibration slice."""
+
     def on_step(done: int, total: int) -> None:
         if on_progress:
             on_progress(seat, done, total)
@@ -235,7 +246,7 @@ def _fit_seat(
     figures = evaluate(probabilities, labels, decision_times(validation), seed=seed)
     after, outcomes = voter.predict(later), later.labels()
     honest = evaluate(after, outcomes, decision_times(later), seed=seed) | sure_figures(probabilities, after, outcomes)
-    return FittedVoter(voter, threshold, report, figures, honest)
+    return FittedVoter(voter, threshold, report, figures, honest), after
 
 
 def sure_figures(before: FloatArray, after: FloatArray, labels: NDArray[np.int8]) -> Figures:

@@ -25,6 +25,7 @@ class Profile:
     batch: int = 512
     learning_rate: float = 1e-3
     min_rows: int = 500
+    judge_rows: int = 60_000  # of the validation and of the calibration slice, for thresholds, figures and calibration
     # trees
     tree_rows: int = 1_000_000
     xgb_trees: int = 500
@@ -54,12 +55,13 @@ STANDARD = Profile("standard")
 QUICK = replace(
     STANDARD,
     name="quick",
-    max_rows=12_000,
+    max_rows=10_000,
     epochs=4,
     patience=1,
     batch=256,
     learning_rate=2e-3,
     min_rows=300,
+    judge_rows=10_000,
     tree_rows=30_000,
     xgb_trees=120,
     xgb_depth=5,
@@ -79,7 +81,16 @@ QUICK = replace(
     book_hours=4.0,
 )
 
-FULL = replace(STANDARD, name="full", max_rows=10_000_000, tree_rows=10_000_000, epochs=40, patience=5, batch=2048)
+FULL = replace(
+    STANDARD,
+    name="full",
+    max_rows=10_000_000,
+    tree_rows=10_000_000,
+    judge_rows=200_000,
+    epochs=40,
+    patience=5,
+    batch=2048,
+)
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (QUICK, STANDARD, FULL)}
 

@@ -16,21 +16,12 @@ def retrain() -> int:
     run = current_run()
     if run is None:
         return 0
-    return subprocess.run(
-        training_command(run.venue.key, settings.TRAIN_PROFILE), cwd=settings.BASE_DIR, check=False
-    ).returncode
+    command = training_command(run.venue.key, settings.TRAIN_PROFILE)
+    return subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode  # noqa: S603  # our own command
 
 
 def training_command(venue_key: str, profile: str) -> list[str]:
     """The command that trains in the background: lowest priority, one thread."""
     nice = ["nice", "-n", "19"] if os.name == "posix" else []
-    return [
-        *nice,
-        sys.executable,
-        str(settings.BASE_DIR / "manage.py"),
-        "train",
-        "--venue",
-        venue_key,
-        "--profile",
-        profile,
-    ]
+    manage = str(settings.BASE_DIR / "manage.py")
+    return [*nice, sys.executable, manage, "train", "--venue", venue_key, "--profile", profile]

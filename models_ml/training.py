@@ -5,6 +5,7 @@ import subprocess
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,14 @@ HISTORY_DAYS = {"quick": 4, "standard": 90, "full": 365}
 """How far back each profile reads."""
 
 BOOK_DAYS = 7
-SNAPSHOTS_A_DAY = 17_280
+DAY_MINUTES, SNAPSHOTS_A_DAY = 1440, 17_280
 """Books are large: a week of five-second snapshots is what training reads at most."""
 
 LOCAL_PANEL = 7
 Say = Callable[[TrainingRun], None]
 
 
-class NothingToTrain(CandorError):
+class NothingToTrainError(CandorError):
     """No instrument of the venue has enough stored candles."""
 
 
@@ -52,14 +53,16 @@ def train(
     """Train every voter of every market class of `venue`; each becomes champion as soon as it is fitted.
 
     Args:
+        venue: whose candles to learn from.
         profile: sizes, one of models_ml.profiles.PROFILES.
         score: the consensus, passed in from the floor above for the calibration.
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
+        seed: of every random number.
         say: told the run after every step of progress.
 
     Raises:
-        NothingToTrain: no class of instruments has a day of candles.
+        NothingToTrainError: no class of instruments has a day of candles.
     """
     profile_of(profile)
     run = TrainingRun.objects.create(
@@ -67,12 +70,7 @@ def train(
     )
     progress = _Progress(run, say)
     try:
-        trained = [
-            _train_class(venue, market_class, ids, profile, score, until, seed, progress)
-            for market_class, ids in _classes(venue, symbols).items()
-        ]
-        if not any(trained):
-            raise NothingToTrain(f"{venue.key} has no instrument with a day of candles: import or download some first")
+        _train_classes(venue, symbols, _Order(profile, score, until, seed), progress)
     except BaseException as error:
         progress.finish(TrainingRun.State.FAILED, str(error))
         raise
@@ -82,7 +80,9 @@ def train(
 
 def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
     """All windows of `instrument_ids` that end by `until` (epoch s): the training set, features included."""
-    panel = candles.load_panel(instrument_ids, until, days * 1440, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY)
+    panel = candles.load_panel(
+        instrument_ids, until, days * DAY_MINUTES, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY
+    )
     known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
     first = known[0] if len(known) else len(panel.open_times) - 1
     times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
@@ -91,6 +91,23 @@ def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
     index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
     index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
     return Samples(times, ohlcv, features, panel.instrument_ids, index, panel.books)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was asked for, the same for every class."""
+
+    profile: str
+    score: Score
+    until: datetime | None
+    seed: int
+
+
+def _train_classes(venue: Venue, symbols: list[str] | None, order: _Order, progress: "_Progress") -> None:
+    classes = _classes(venue, symbols).items()
+    trained = [_train_class(venue, market_class, ids, order, progress) for market_class, ids in classes]
+    if not any(trained):
+        raise NothingToTrainError(f"{venue.key} has no instrument with a day of candles: import or download some first")
 
 
 def _classes(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
@@ -102,32 +119,26 @@ def _classes(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
     return classes
 
 
-def _train_class(
-    venue: Venue,
-    market_class: str,
-    ids: list[int],
-    profile: str,
-    score: Score,
-    until: datetime | None,
-    seed: int,
-    progress: "_Progress",
-) -> bool:
+def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order, progress: "_Progress") -> bool:
+    """Whether the class had the candles to train on."""
     newest = max(candles.newest_open_times(ids).values(), default=None)
     if newest is None:
         return False
-    end = newest + clock.MINUTE_S if until is None else min(clock.epoch(until) // 60 * 60, newest + clock.MINUTE_S)
-    samples = samples_of(ids, end, HISTORY_DAYS[profile])
-    if len(samples) < 1440:
+    end = newest + clock.MINUTE_S
+    if order.until is not None:
+        end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
+    samples = samples_of(ids, end, HISTORY_DAYS[order.profile])
+    if len(samples) < DAY_MINUTES:
         return False
-    write = _Writer(venue, market_class, profile, samples, seed)
+    write = _Writer(venue, market_class, order, samples)
     fit = fit_panel(
         samples,
-        profile_of(profile),
+        profile_of(order.profile),
         columns=COLUMNS,
-        score=score,
+        score=order.score,
         on_progress=progress.step,
         on_fitted=write.champion,
-        seed=seed,
+        seed=order.seed,
     )
     write.calibration(fit)
     return True
@@ -149,7 +160,7 @@ class _Progress:
     def finish(self, state: TrainingRun.State, detail: str) -> None:
         self._save(state=state, detail=detail, finished_at=clock.wall_now(), beat_at=clock.wall_now())
 
-    def _save(self, **facts: Any) -> None:
+    def _save(self, **facts: object) -> None:
         for name, value in facts.items():
             setattr(self.run, name, value)
         self.run.save(update_fields=list(facts))
@@ -160,8 +171,8 @@ class _Progress:
 class _Writer:
     """Puts fitted voters into the artifact store and the registry."""
 
-    def __init__(self, venue: Venue, market_class: str, profile: str, samples: Samples, seed: int) -> None:
-        self.venue, self.market_class, self.profile, self.seed = venue, market_class, profile, seed
+    def __init__(self, venue: Venue, market_class: str, order: _Order, samples: Samples) -> None:
+        self.venue, self.market_class, self.order = venue, market_class, order
         self.first = clock.from_epoch(int(samples.open_times[0]))
         self.last = clock.from_epoch(int(samples.open_times[-1]) + clock.MINUTE_S)
 
@@ -177,15 +188,15 @@ class _Writer:
                 venue=self.venue,
                 market_class=self.market_class,
                 voter=seat,
-                profile=self.profile,
+                profile=self.order.profile,
                 state=ModelVersion.State.CHAMPION,
                 path=path,
                 sha256=digest,
                 features_hash=FEATURES_HASH,
                 code_version=code_version(),
-                seed=self.seed,
+                seed=self.order.seed,
                 threshold=fitted.threshold,
-                metrics=_finite(fitted.metrics),
+                metrics={"validation": _finite(fitted.metrics), "later": _finite(fitted.later)},
                 trained_from=self.first,
                 trained_until=self.last,
                 trained_at=clock.wall_now(),

@@ -15,7 +15,7 @@ def market_of(run: Run | None) -> dict[str, str]:
     """Slots of the market strip; also the body of a `market` event."""
     if run is None:
         return dict(_NOTHING)
-    headline, detail = _WORDS[run.venue.kind](run)
+    headline, detail = _WORDS[Venue.Kind(run.venue.kind)](run)
     if run.state == Run.State.LOADING:
         detail = f"{detail} Loading history."
     return {"kind": run.venue.kind, "headline": headline, "detail": detail}

@@ -1,4 +1,4 @@
-"""What the live pages show of the current market: the newest round of each instrument, the newest signals, the feeds."""
+"""What the live pages show of the current market: newest rounds, newest signals, instruments, feeds."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -22,7 +22,7 @@ from signals.models import Round, Signal
 from signals.reading import signals_of
 from signals.wording import decimals_of, price_text
 
-RECENT_SIGNALS = 12
+RECENT_SIGNALS = 10
 LOOK_BACK = timedelta(hours=6)
 """How far back the board looks for an instrument's newest round: enough to cross any pause of a feed on a trading day,
 short enough to touch one partition."""
@@ -105,7 +105,7 @@ def locked_rows(viewer: Viewer, run: Run | None) -> list[dict[str, Any]]:
         return []
     hidden = Instrument.objects.filter(venue_id=run.venue_id, followed=True)
     included = access_instruments(viewer, run).values_list("pk", flat=True)
-    return list(hidden.exclude(pk__in=list(included)).values("symbol"))
+    return [{"symbol": symbol} for symbol in hidden.exclude(pk__in=list(included)).values_list("symbol", flat=True)]
 
 
 def feed_rows(run: Run | None) -> list[dict[str, Any]]:

@@ -131,7 +131,8 @@ def _votes_lines(facts: RoundFacts) -> Card:
     abstained = sum(vote.direction is None for vote in facts.votes)
     return {
         "vote_share": f"{facts.agreeing}/{facts.seats}",
-        "vote_counts": f"{facts.count(1)} up · {facts.count(-1)} down · {facts.count(0)} neutral · {abstained} abstained",
+        "vote_counts": f"{facts.count(1)} up · {facts.count(-1)} down · {facts.count(0)} neutral "
+        f"· {abstained} abstained",
         "score": "" if facts.score is None else f"{facts.score:.2f}",
         "quorum": f"{facts.quorum} of {facts.seats} needed",
     }

@@ -1,4 +1,4 @@
-"""What the chart draws: candles of any timeframe, lines from the features' own code, signals, gaps, and the same in words."""
+"""What the chart draws: candles, lines from the features' own code, signals and gaps; and the same in words."""
 
 from datetime import timedelta
 from typing import Any, Final

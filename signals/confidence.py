@@ -14,7 +14,7 @@ BIN_WIDTH = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """P(the direction is right; a tie is not), with the past it rests on: n cases of its bin and their 95 % interval."""
+    """P(the direction is right; a tie is not), and the past it rests on: n cases of its bin, their 95 % interval."""
 
     value: float
     low: float

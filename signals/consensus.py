@@ -53,6 +53,7 @@ def count(directions: NDArray[np.int8], abstained: NDArray[np.int8], rule: Panel
     Args:
         directions: (seats,) −1, 0 or 1 of each seat; ignored where the seat abstained.
         abstained: (seats,) AbstainReason number, 0 where the seat voted.
+        rule: the panel in force; seats beyond it are not counted.
     """
     voted = abstained[: rule.seats] == 0
     cast = directions[: rule.seats][voted]

@@ -1,4 +1,4 @@
-"""Every due minute gets its round: decided once, or written as missed with a reason. The database decides, no broker."""
+"""Every due minute gets its round: decided once, or missed with a reason. The database decides, no broker."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -109,11 +109,7 @@ def settle_minute(run: Run, close_time: int) -> bool:
     A recording asks this after each minute: what its file lacks will not arrive later.
     """
     at = clock.from_epoch(close_time)
-    open_ = undecided(run, at, at)
-    stored = set(
-        Candle.objects.filter(
-            instrument_id__in=[id_ for id_, _ in open_], open_time=at - timedelta(seconds=clock.MINUTE_S)
-        ).values_list("instrument_id", flat=True)
-    )
-    write_missed((id_, close_time, "no_candle") for id_, _ in open_ if id_ not in stored)
+    waiting = undecided(run, at, at)
+    stored = _stored(waiting)
+    write_missed((id_, close_time, "no_candle") for id_, _ in waiting if (id_, close_time) not in stored)
     return not stored

@@ -1,4 +1,4 @@
-"""Error pages: what happened, what to do, and an id to quote. Rendered without a query: the database may be the fault."""
+"""Error pages: what happened, what to do, an id to quote. They query nothing: the database may be the fault."""
 
 from http import HTTPStatus
 

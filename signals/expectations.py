@@ -40,4 +40,4 @@ CONSISTENCY = (
     ("0.570", "54.8 %", "57.6 %", "60.5 %", "63.9 %"),
     ("0.590", "56.4 %", "60.2 %", "64.0 %", "68.3 %"),
 )
-"""Which claims can be true together, for one Gaussian signal: AUC, then hit rate at 100, 50, 20 and 5 % of the minutes."""
+"""Claims that can be true together, for one Gaussian signal: AUC, then hit rate at 100, 50, 20, 5 % of the minutes."""

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from django.core.paginator import Paginator
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -155,6 +155,14 @@ COLUMNS: Final[dict[str, str]] = {
 """Column of the file → slot of the card, so that a page and its file say the same."""
 
 
+class Writer(Protocol):
+    """`csv.writer` over `_Line`: what `writerow` returns is the line."""
+
+    def writerow(self, row: list[str]) -> str:
+        """One line."""
+        ...
+
+
 class _Line:
     """A file-like object that hands each written line back."""
 
@@ -173,7 +181,7 @@ def csv_file(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _lines(viewer: Viewer, run: Run | None, rounds: QuerySet[Round]) -> Iterator[str]:
-    writer: Any = csv.writer(_Line())
+    writer = cast("Writer", csv.writer(_Line()))
     yield writer.writerow(["close_time", "expires_at", *COLUMNS])
     batch: list[Round] = []
     for row in rounds.iterator(chunk_size=CHUNK):
@@ -184,7 +192,7 @@ def _lines(viewer: Viewer, run: Run | None, rounds: QuerySet[Round]) -> Iterator
     yield from _written(writer, _cards(viewer, run, batch))
 
 
-def _written(writer: Any, cards: list[Card]) -> Iterator[str]:
+def _written(writer: "Writer", cards: list[Card]) -> Iterator[str]:
     for card in cards:
         values = {**card, **card["attrs"]}
         times = [from_epoch(card[name]).isoformat() for name in ("close_time", "expires_at")]

@@ -62,7 +62,9 @@ def resolve_due(run: Run, now: datetime, *, final: bool = False) -> list[int]:
     """Judge every expired signal of the run whose candles are there, and judge again what was corrected.
 
     Args:
-        now: market clock. final: the recording ended, so what cannot be judged any more is void.
+        run: the market whose signals are judged.
+        now: market clock.
+        final: the recording ended, so what cannot be judged any more is void.
 
     Returns:
         Ids of the outcomes written.

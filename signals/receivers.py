@@ -1,7 +1,5 @@
 """News from the market floor: each receiver enqueues one task with ids."""
 
-from typing import Any
-
 from django.dispatch import receiver
 
 from markets.events import candle_closed
@@ -9,7 +7,7 @@ from signals import tasks
 
 
 @receiver(candle_closed)
-def decide(sender: object, close_time: int, instrument_ids: list[int], received: float, **kwargs: Any) -> None:
+def decide(sender: object, close_time: int, instrument_ids: list[int], received: float, **kwargs: object) -> None:
     """A minute closed: decide it, then judge what expired with it."""
     tasks.decide_minute.apply_async((close_time, instrument_ids, received), expires=120)
     tasks.resolve_outcomes.apply_async(expires=30)

@@ -1,4 +1,7 @@
-"""What workers do for the signal floor. Each task is an edge: it takes ids, may come twice or late, and changes nothing then."""
+"""What workers do for the signal floor.
+
+Each task is an edge: it takes ids, may come twice or late, and changes nothing then.
+"""
 
 import structlog
 from celery import shared_task

@@ -95,7 +95,8 @@ def _drop(server: psycopg.Connection[Any], name: str) -> None:
     """Drop a database; the connections that a test's threads left open are the application's to end."""
     with connect(APP, server.info.dbname) as app:
         app.execute(
-            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = %s AND usename = current_user",
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
             [name],
         )
     server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -194,7 +194,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # ---- tasks
-CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 CELERY_RESULT_BACKEND = "cache+memory://" if not REDIS_URL else REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

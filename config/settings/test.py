@@ -19,3 +19,4 @@ ARTIFACTS_DIR = Path(VAR_DIR) / "test-artifacts"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 (BASE_DIR / "static" / "dist").mkdir(parents=True, exist_ok=True)
+GALLERY = True  # the page that shows every widget in every state

@@ -1,7 +1,7 @@
 """What every venue adapter is, says about itself, and raises."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Self
@@ -9,6 +9,11 @@ from typing import Literal, Self
 from lib.errors import CandorError
 from markets.timeframes import minutes_of
 from markets.values import Ohlcv, VenueEvent
+
+Pages = AsyncGenerator[list[Ohlcv], None]
+"""History by pages."""
+Events = AsyncGenerator[VenueEvent, None]
+"""What a stream brings."""
 
 
 class Capability(StrEnum):
@@ -130,7 +135,7 @@ class Venue(ABC):
         """The venue's whole market list."""
 
     @abstractmethod
-    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Closed candles with `start <= open_time < end` (epoch seconds), in ascending pages; a gap is absent.
 
         Raises:
@@ -139,8 +144,11 @@ class Venue(ABC):
         """
 
     @abstractmethod
-    def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
-        """Events of `symbols` as they arrive, merged; raises `VenueError` when the connection is lost."""
+    def stream(self, symbols: Sequence[str]) -> Events:
+        """Events of `symbols` as they arrive, merged; raises `VenueError` when the connection is lost.
+
+        Wrap it in `contextlib.aclosing`, so that leaving it early closes its sockets at once.
+        """
 
     @abstractmethod
     async def close(self) -> None:

@@ -7,7 +7,7 @@ what comes next, and never shows a candle that has not been reached.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,12 @@ import numpy as np
 
 from lib.clock import MINUTE_S
 from markets.timeframes import aggregate
-from markets.values import FloatArray, IntArray, Ohlcv, VenueEvent
+from markets.values import FloatArray, IntArray, Ohlcv
 from markets.venues.base import (
     Capability,
+    Events,
     InstrumentSpec,
+    Pages,
     UnknownSymbolError,
     Venue,
     VenueError,
@@ -191,7 +193,7 @@ class ReplayVenue(Venue):
         """Open time of the first candle of any file."""
         return min(int(recording.open_times[0]) for recording in self._recordings.values())
 
-    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Candles of the part already told; the rest does not exist yet."""
         step = check_window(start, end, timeframe)
         recording = self._recording(symbol)
@@ -212,7 +214,7 @@ class ReplayVenue(Venue):
             self._reached = open_time + MINUTE_S
             yield open_time, [candle for recording in chosen for candle in _at(recording, open_time)]
 
-    async def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
+    async def stream(self, symbols: Sequence[str]) -> Events:
         """The candles of `minutes`, as fast as they are taken; ends with the recording."""
         for _, candles in self.minutes(symbols):
             for candle in candles:

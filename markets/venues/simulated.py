@@ -14,7 +14,7 @@ https://doi.org/10.1016/0304-4076(86)90063-1) with Student-t shocks (Bollerslev 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zlib import crc32
@@ -27,7 +27,9 @@ from markets.timeframes import aggregate
 from markets.values import BOOK_LEVELS, BookTop, FloatArray, IntArray, Ohlcv, PriceTick, Trade, VenueEvent
 from markets.venues.base import (
     Capability,
+    Events,
     InstrumentSpec,
+    Pages,
     UnknownSymbolError,
     Venue,
     VenueError,
@@ -37,7 +39,7 @@ from markets.venues.base import (
 
 DAY_MINUTES = 1440
 DAY_S = DAY_MINUTES * MINUTE_S
-ANCHOR_DAY = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) // DAY_S
+ANCHOR_DAY = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) // DAY_S
 PAGE = 5000
 """Minutes a page of history covers at most."""
 STEPS = 120
@@ -113,13 +115,14 @@ def _draw_returns(seed: int, symbol: str, days: Sequence[int], sigma: float) -> 
 
 def _volatility(moves: FloatArray, shocks: FloatArray) -> FloatArray:
     """Relative volatility (1440, D) known before each minute, from uniform draws and unit shocks (1440, D)."""
-    limits = np.cumsum(REGIME_MOVES, axis=1)
+    to_calm, to_normal = np.cumsum(REGIME_MOVES, axis=1)[:, :2].T
     regime = np.searchsorted(np.cumsum(REGIME_REST), moves[0]).clip(0, 2)
     variance = np.ones(moves.shape[1])
     out = np.empty_like(moves)
     for minute in range(DAY_MINUTES):
         if minute:
-            regime = (moves[minute][:, None] > limits[regime, :2]).sum(axis=1)
+            draw = moves[minute]
+            regime = (draw > to_calm[regime]).astype(np.int64) + (draw > to_normal[regime])
             variance = (1 - ALPHA - BETA) + variance * (ALPHA * shocks[minute - 1] ** 2 + BETA)
         out[minute] = REGIME_SCALE[regime] * np.sqrt(variance)
     return out
@@ -315,7 +318,7 @@ class SimulatedVenue(Venue):
         except KeyError:
             raise UnknownSymbolError(symbol, self.key) from None
 
-    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Closed candles by pages of up to 5,000."""
         step = check_window(start, end, timeframe)
         series = self.series(symbol)
@@ -328,7 +331,7 @@ class SimulatedVenue(Venue):
             yield [to_ohlcv(symbol, int(at), row) for at, row in zip(times, rows, strict=True)]
             await asyncio.sleep(0)
 
-    async def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
+    async def stream(self, symbols: Sequence[str]) -> Events:
         """Ticks and trades each half second, a book every five, the closed candle as soon as its minute ends."""
         chosen = [self.series(symbol) for symbol in symbols]
         step = int(self._now() / STEP_S)
@@ -339,10 +342,14 @@ class SimulatedVenue(Venue):
                     yield event
                 step += 1
                 await self._sleep(max(step * STEP_S - self._now(), 0.0))
-                if step % STEPS == 0:
+                # After a machine's sleep the minutes in between are history's, not a burst of old ticks.
+                asleep = self._now() - step * STEP_S > MINUTE_S
+                if asleep or step % STEPS == 0:
                     break
             for path in paths:
                 yield path.candle()
+            if asleep:
+                step = int(self._now() / STEP_S)
 
     async def close(self) -> None:
         """Nothing to let go of."""

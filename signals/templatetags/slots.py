@@ -19,7 +19,7 @@ Values = Mapping[str, Any] | str | None
 """A card or a row; None or Django's empty text where a slot waits for its first event."""
 
 
-def _of(values: Values, name: str) -> Any:
+def _of(values: Values, name: str) -> object:
     return values.get(name) or "" if isinstance(values, Mapping) else ""
 
 
@@ -56,8 +56,9 @@ def bound(values: Values, pairs: str) -> SafeString:
 @register.simple_tag
 def root(values: Values) -> SafeString:
     """The `data-*` attributes of a card or a row."""
-    attributes: Mapping[str, str] = _of(values, "attrs") or {}
-    return format_html_join(" ", 'data-{}="{}"', attributes.items())
+    attributes = _of(values, "attrs")
+    pairs = attributes.items() if isinstance(attributes, Mapping) else ()
+    return format_html_join(" ", 'data-{}="{}"', pairs)
 
 
 @register.simple_tag(takes_context=True)
@@ -82,6 +83,6 @@ def _local(at: datetime, zone: str, form: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def preferences(context: Context) -> Preferences:
-    """What the reader chose on the settings page. An error page has no `request`, so that nothing queries: `seen_by`."""
+    """What the reader chose. An error page has `seen_by` in place of `request`, so that nothing queries."""
     request = context.get("request") or context.get("seen_by")
     return preferences_of(request) if request is not None else Preferences()

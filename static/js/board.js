@@ -6,7 +6,7 @@ import { MarketClock, ageText, countdownText, timeText } from "./clock.js";
 import { fill } from "./fill.js";
 import { BoardSocket } from "./socket.js";
 
-const LATEST_ROWS = 12;
+const LATEST_ROWS = 10;
 const CHART_FRAMES = new Set(["prices", "candles", "outcomes", "rounds"]);
 const STALE_WALL_S = 10; // in a sped-up recording staleness is judged by our own clock
 const NOTES = {

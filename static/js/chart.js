@@ -36,20 +36,13 @@ function colour(name) {
   return value;
 }
 
-// The library adds a <style> for its attribution link: under our policy it needs the page's nonce.
-function withNonce(make) {
-  const create = document.createElement;
-  document.createElement = function (name, options) {
-    const element = create.call(document, name, options);
-    if (name === "style") element.nonce = nonce;
-    return element;
-  };
-  try {
-    return make();
-  } finally {
-    document.createElement = create;
-  }
-}
+// The library adds a <style> for its attribution link, some frames later: under our policy it needs the page's nonce.
+const createElement = document.createElement;
+document.createElement = function (name, options) {
+  const element = createElement.call(document, name, options);
+  if (name === "style") element.nonce = nonce;
+  return element;
+};
 
 class CandleChart {
   constructor(root) {
@@ -83,7 +76,7 @@ class CandleChart {
   draw() {
     const range = this.chart?.timeScale().getVisibleLogicalRange();
     this.chart?.remove();
-    this.chart = withNonce(() => createChart(this.area.querySelector("[data-canvas]"), this.options()));
+    this.chart = createChart(this.area.querySelector("[data-canvas]"), this.options());
     this.drawCandles();
     this.drawShades();
     this.drawLines();
@@ -146,8 +139,8 @@ class CandleChart {
       if (this.off.has(group.key)) continue;
       const at = group.own_pane ? ++pane : 0;
       for (const [name, values] of Object.entries(group.lines)) this.drawLine(name, values, at);
-      if (group.own_pane) this.chart.panes()[at].setHeight(90);
     }
+    this.chart.panes().forEach((each, at) => each.setStretchFactor(at === 0 ? 4 : 1));
   }
 
   drawLine(name, values, pane) {

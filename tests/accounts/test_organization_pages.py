@@ -2,9 +2,12 @@
 
 import re
 
+import psycopg
 import pytest
+from django.apps import apps
 from django.http import HttpResponse
 from django.urls import URLPattern
+from psycopg import sql
 from pytest_django import Settings
 
 from accounts import urls
@@ -242,3 +245,34 @@ def test_a_post_without_token_is_refused(
 ) -> None:
     owner.client.handler.enforce_csrf_checks = True
     assert send(owner, route, guest, open_invitation).status_code == 403
+
+
+# ---- looking changes nothing
+
+
+def state(raw: psycopg.Connection[tuple[object, ...]]) -> dict[str, object]:
+    """A hash of every table of `accounts`, seen by an operator."""
+    found: dict[str, object] = {}
+    with raw.transaction(force_rollback=True):
+        raw.execute("SELECT set_config('app.operator', 'on', true)")
+        for model in apps.get_app_config("accounts").get_models():
+            table = sql.Identifier(model._meta.db_table)
+            rows = raw.execute(sql.SQL("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} t").format(table))
+            found[model.__name__] = rows.fetchone()
+    return found
+
+
+@pytest.mark.parametrize("name", ["owner", "readonly", "visitor"])
+def test_no_get_changes_a_row(
+    name: str,
+    app_connection: psycopg.Connection[tuple[object, ...]],
+    everybody: dict[str, Person],
+    guest: Membership,
+    open_invitation: Invitation,
+) -> None:
+    before = state(app_connection)
+    for pattern in urls.urlpatterns:
+        path = str(pattern.pattern).replace("<int:pk>", str(guest.pk)).replace("<str:token>", "some-token")
+        everybody[name].client.get(f"/{path}")
+        everybody[name].client.head(f"/{path}")
+    assert state(app_connection) == before

@@ -3,8 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +81,12 @@ async def collect(venue: Venue, symbol: str, start: int, end: int, timeframe: st
     return [candle async for page in venue.history(symbol, start, end, timeframe) for candle in page]
 
 
-async def first(stream: AsyncIterator[VenueEvent], wanted: Callable[[VenueEvent], bool]) -> VenueEvent:
+async def first(stream: AsyncGenerator[VenueEvent, None], wanted: Callable[[VenueEvent], bool]) -> VenueEvent:
     """The first event that is wanted; the stream is ended."""
-    try:
-        async with asyncio.timeout(20):
-            async for event in stream:
-                if wanted(event):
-                    return event
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]  # every stream of ours is a generator
+    async with asyncio.timeout(20), aclosing(stream):
+        async for event in stream:
+            if wanted(event):
+                return event
     raise AssertionError("the stream ended without it")
 
 

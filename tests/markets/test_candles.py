@@ -142,7 +142,7 @@ def test_any_order_and_any_repetition_give_the_same_rows(btc: Instrument, data: 
 @given(st.lists(st.tuples(*[st.floats() | st.floats(1, 10)] * 5, st.integers(-5, 1500)), min_size=1, max_size=8))
 def test_only_sound_candles_ever_come_back(btc: Instrument, raw: list[tuple[float, ...]]) -> None:
     Candle.objects.filter(instrument=btc).delete()
-    rows = [(btc.pk, Ohlcv("X", START + 60 * int(at_), *values)) for *values, at_ in raw]
+    rows = [(btc.pk, Ohlcv("X", START + 60 * int(t), o, h, low, c, v)) for o, h, low, c, v, t in raw]
     report = store_closed(rows, source=Source.STREAM, now=NOW)
     assert report.stored + report.duplicates + report.corrected + sum(report.refused.values()) == len(rows)
     _, ohlcv = load_ohlcv(btc.pk, 0, 2**32)

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from lib.clock import floor_minute, wall_now
 from lib.postgres import ensure_partitions
@@ -13,7 +12,16 @@ from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round, Signal
 
 MINUTE = timedelta(minutes=1)
-PRICES = {"BTC": 61_200.0, "ETH": 2_950.0, "SOL": 143.0, "XRP": 0.52, "ADA": 0.39, "DOGE": 0.12, "BNB": 584.0, "LTC": 71.0}
+PRICES = {
+    "BTC": 61_200.0,
+    "ETH": 2_950.0,
+    "SOL": 143.0,
+    "XRP": 0.52,
+    "ADA": 0.39,
+    "DOGE": 0.12,
+    "BNB": 584.0,
+    "LTC": 71.0,
+}
 TICKS = {"BTC": 0.1, "ETH": 0.01, "SOL": 0.01, "XRP": 0.0001, "ADA": 0.0001, "DOGE": 0.00001, "BNB": 0.1, "LTC": 0.01}
 
 
@@ -26,7 +34,7 @@ class Market:
     now: datetime
 
 
-def market(kind: str = Venue.Kind.LIVE, count: int = 2, *, now: datetime | None = None, **run: Any) -> Market:
+def market(kind: str = Venue.Kind.LIVE, count: int = 2, *, now: datetime | None = None, **run: object) -> Market:
     """A running market of `count` instruments, without candles."""
     at = floor_minute(now or wall_now())
     for table in ("markets_candle", "signals_round"):
@@ -67,17 +75,16 @@ def candles(instrument: Instrument, until: datetime, count: int, *, skip: frozen
     Candle.objects.bulk_create(rows)
 
 
-def decided(instrument: Instrument, close_time: datetime, state: str = "issued", **facts: Any) -> Round:
+def decided(instrument: Instrument, close_time: datetime, state: str = "issued", **facts: object) -> Round:
     """A decided round with nine votes: seven up, one down, Gemini and Grok without a key when `seats` is 7."""
-    direction = facts.pop("direction", 1)
-    ups = facts.pop("agreeing", 7)
+    direction, ups = int(str(facts.pop("direction", 1))), int(str(facts.pop("agreeing", 7)))
     silent = [AbstainReason.NO_KEY if key in {"gemini", "grok"} else 0 for key in SEATS]
     sides = [None if silent[seat] else (direction if seat < ups else -direction) for seat in range(len(SEATS))]
     raw = [0.53 + 0.01 * seat for seat in range(len(SEATS))]
+    ups_of = [None if side is None else (p if side > 0 else 0.97 - p) for side, p in zip(sides, raw, strict=True)]
     row = Round(
         instrument=instrument, horizon_s=60, close_time=close_time, state=state, seats=9, quorum=6,
-        p_up=[None if side is None else (raw[seat] if side > 0 else 0.97 - raw[seat]) for seat, side in enumerate(sides)],
-        p_down=[None if side is None else (0.97 - raw[seat] if side > 0 else raw[seat]) for seat, side in enumerate(sides)],
+        p_up=ups_of, p_down=[None if up is None else 0.97 - up for up in ups_of],
         p_neutral=[None if side is None else 0.03 for side in sides],
         directions=sides, abstained=[int(reason) for reason in silent], latency_ms=[3.5 + seat for seat in range(9)],
         model_ids=[0] * 9, direction=direction if state == "issued" else 0,
@@ -92,9 +99,9 @@ def decided(instrument: Instrument, close_time: datetime, state: str = "issued",
     return row
 
 
-def issued(instrument: Instrument, close_time: datetime, direction: int = 1, **facts: Any) -> Signal:
+def issued(instrument: Instrument, close_time: datetime, direction: int = 1, **facts: object) -> Signal:
     """An issued round with its signal."""
-    row = decided(instrument, close_time, direction=direction, **facts)
+    row = decided(instrument, close_time, "issued", direction=direction, **facts)
     step = instrument.tick_size * 100
     return Signal.objects.create(
         round_id=row.pk, instrument=instrument, horizon_s=60, close_time=close_time, expires_at=close_time + MINUTE,

@@ -55,5 +55,5 @@ def _host() -> str:
     """Loopback, unless the operator says that others may come in."""
     host = env.text("HOST", "127.0.0.1")
     if host not in {"127.0.0.1", "localhost", "::1"} and not env.flag("ALLOW_REMOTE"):
-        raise env.BadSetting(f"HOST={host!r} is reachable by others: set ALLOW_REMOTE=1 as well if you mean it")
+        raise env.BadSettingError(f"HOST={host!r} is reachable by others: set ALLOW_REMOTE=1 as well if you mean it")
     return "0.0.0.0" if env.flag("ALLOW_REMOTE") and "HOST" not in os.environ else host  # noqa: S104  # asked for

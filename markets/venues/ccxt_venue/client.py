@@ -1,17 +1,19 @@
 """The ccxt adapter: any exchange id, REST history with paging, streams, funding and open interest."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lib.clock import MINUTE_S, market_now, wall_now
-from markets.values import Ohlcv, VenueEvent
+from markets.values import Ohlcv
 from markets.venues.base import (
     Capability,
+    Events,
     FundingRate,
     InstrumentSpec,
     OpenInterest,
+    Pages,
     UnknownSymbolError,
     Venue,
     VenueError,
@@ -132,7 +134,7 @@ class CcxtVenue(Venue):
         except (ccxt.BaseError, *GARBAGE_ERRORS) as error:
             raise translated(error, self.key, symbol) from error
 
-    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> Pages:
         """Closed candles by pages of what the venue allows; a page it leaves empty is stepped over."""
         step = check_window(start, end, timeframe)
         await self._known([symbol])
@@ -152,9 +154,10 @@ class CcxtVenue(Venue):
         limit = self._rest.feature_value(symbol, "fetchOHLCV", "limit", PAGE) if market else PAGE
         return int(limit or PAGE)
 
-    async def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
+    async def stream(self, symbols: Sequence[str]) -> Events:
         """Candles, books and trades, merged; raises `VenueError` when a socket is lost: call again to reconnect."""
         await self._known(symbols)
+        self.frames.streak = 0
         relay = _Relay()
         exchange = build(self.key, self.breaker, self.frames, settings=self._settings, sink=relay)
         exchange.set_markets_from_exchange(self._rest)

@@ -44,10 +44,11 @@ class Sink(Protocol):
 
 @dataclass
 class FrameCount:
-    """Garbage of one venue: how much, how much in a row, and the last few samples."""
+    """Garbage of one venue: how much, how much in a row, the last few samples; and events nobody took in time."""
 
     bad: int = 0
     streak: int = 0
+    dropped: int = 0
     samples: deque[str] = field(default_factory=lambda: deque(maxlen=5))
 
     def reject(self, frame: object, error: Exception) -> bool:
@@ -111,11 +112,19 @@ class _Hooks:
     def hook(self, breaker: Breaker, frames: FrameCount, sink: Sink | None) -> None:
         """Attach what the hooks report to."""
         self._breaker, self._frames, self._sink = breaker, frames, sink
+        self._ended = False
+
+    async def end(self) -> None:
+        """Close for good. Book snapshots still waiting for their turn would otherwise be fetched for nobody."""
+        self._ended, self._sink = True, None
+        await self.close()  # type: ignore[attr-defined]  # ccxt's
 
     async def fetch(self, url: str, method: str = "GET", headers: object = None, body: object = None) -> object:
         """Every REST request of ccxt passes here."""
         import ccxt
 
+        if self._ended:
+            raise VenueError(f"{self.id}: this connection has ended")
         self._breaker.check()
         try:
             answer = await super().fetch(url, method, headers, body)  # type: ignore[misc]  # ccxt's, untyped

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,9 +53,8 @@ class Session:
         self._lost: VenueError | None = None
         self._book_slots: dict[str, int] = {}
         self._hooked = exchange.id in BINANCE_IDS
-        self.dropped = 0
 
-    async def events(self) -> AsyncIterator[VenueEvent]:
+    async def events(self) -> AsyncGenerator[VenueEvent, None]:
         """Everything that arrives; raises `VenueError` once the connection is lost, after what arrived before it."""
         tasks = [asyncio.create_task(job) for job in self._jobs()]
         try:
@@ -70,7 +69,7 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._exchange.close()
+            await self._exchange.end()
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         jobs: list[Coroutine[Any, Any, None]] = [self._look()]
@@ -112,10 +111,11 @@ class Session:
                 payload = await ask()
             except (ccxt.BaseError, *GARBAGE_ERRORS) as error:
                 problem = translated(error, self._exchange.id)
-                if essential or problem.permanent:
+                if essential:
                     self._fail(problem)
+                log.warning("a stream of %s failed: %s", self._exchange.id, problem)
+                if essential or problem.permanent:
                     return
-                log.warning("stream of %s pauses: %s", self._exchange.id, problem)
                 await asyncio.sleep(problem.retry_after or RETRY_S)
                 continue
             try:
@@ -155,7 +155,7 @@ class Session:
 
     def _put(self, event: VenueEvent) -> None:
         if len(self._waiting) >= BACKLOG and not (isinstance(event, Ohlcv) and event.closed):
-            self.dropped += 1
+            self._frames.dropped += 1
             return
         self._waiting.append(event)
         self._wake.set()

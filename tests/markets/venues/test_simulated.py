@@ -1,7 +1,8 @@
 """The simulated market: repeatable, consistent with itself, and without a predictable direction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import numpy as np
 import pytest
@@ -63,6 +64,27 @@ async def test_stream_says_what_history_says_afterwards() -> None:
     closed = [event for event in await events_of_a_minute(venue, ["ETH/USDT", "EUR/USD"]) if isinstance(event, Ohlcv)]
     for candle in closed:
         assert await collect(venue, candle.symbol, NOON, NOON + 60) == [candle]
+
+
+async def test_after_a_sleep_of_the_machine_the_stream_goes_on_from_now() -> None:
+    clock = FastClock(NOON)
+    stream = SimulatedVenue("simulated", now=clock.now, sleep=clock.sleep).stream(["BTC/USDT"])
+    async with aclosing(stream):
+        await anext(stream)
+        clock.at += 8 * 3600
+        ticks = [event.at async for event in until_ticks(stream, 6)]
+    assert ticks[-1] >= NOON + 8 * 3600
+    assert len([at for at in ticks if at < NOON + 8 * 3600]) <= 1
+
+
+async def until_ticks(stream: AsyncIterator[VenueEvent], count: int) -> AsyncIterator[PriceTick]:
+    """The next `count` price ticks."""
+    async for event in stream:
+        if isinstance(event, PriceTick):
+            yield event
+            count -= 1
+        if count == 0:
+            return
 
 
 async def test_a_forming_candle_is_in_no_history() -> None:

@@ -1,0 +1,181 @@
+"""A real browser against a real server: nothing may leave the machine, and nothing may go wrong unseen."""
+
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocketRoute, sync_playwright
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+OWN = re.compile(r"^(https?|wss?)://127\.0\.0\.1[:/]|^(data|blob|about):")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives Chromium, in one worker: two browsers are slower than one on two cores."""
+    for item in items:
+        if "tests/browser/" in item.nodeid:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+def _chromium() -> str:
+    found = os.environ.get("CANDOR_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found:
+        return found
+    reason = "no Chromium found: install the package `chromium` or set CANDOR_CHROMIUM"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    path = _chromium()
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The whole application on a bound socket, in a thread; the address of its front page."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    from config.asgi import application
+
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        config = uvicorn.Config(application, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        _wait(lambda: running.started, "the server did not start")
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        running.should_exit = True
+        thread.join(timeout=10)
+
+
+@pytest.fixture
+def site(transactional_db: None, server: str) -> str:
+    """The running application over this test's database."""
+    return server
+
+
+class Watched:
+    """What went wrong in a page although nobody looked."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.allowed: list[str] = []
+
+    def allow(self, part: str) -> None:
+        """Expect faults whose text holds `part` (a page that answers 404 on purpose)."""
+        self.allowed.append(part)
+
+    def console(self, message: ConsoleMessage) -> None:
+        """Errors, Content-Security-Policy reports among them."""
+        if message.type == "error" or "Content Security Policy" in message.text:
+            self.faults.append(f"console: {message.text}")
+
+    def failed(self, request: Request) -> None:
+        """A request that got no answer, unless the page itself was left."""
+        if request.failure != "net::ERR_ABORTED":
+            self.faults.append(f"failed: {request.url} {request.failure}")
+
+    def left(self) -> list[str]:
+        """The faults that nobody expected."""
+        return [fault for fault in self.faults if not any(part in fault for part in self.allowed)]
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """Fails the test on any console error, page error, failed request, policy report or request off the machine."""
+    seen = Watched()
+    yield seen
+    assert seen.left() == []
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str, watched: Watched) -> Iterator[OpenPage]:
+    """Open a page of the site: `open_page("/", user=…, width=…, **context options)`."""
+    contexts: list[BrowserContext] = []
+
+    def opened(path: str = "/", *, user: Client | None = None, width: int = 1280, before: Any = None, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, base_url=site, **options)
+        contexts.append(context)
+        if user is not None:
+            cookies = [{"name": key, "value": morsel.value, "url": site} for key, morsel in user.cookies.items()]
+            context.add_cookies(cookies)  # type: ignore[arg-type]  # playwright's TypedDict
+        page = context.new_page()
+        page.on("console", watched.console)
+        page.on("pageerror", lambda error: watched.faults.append(f"page: {error}"))
+        page.on("requestfailed", watched.failed)
+        page.on("request", lambda r: None if OWN.match(r.url) else watched.faults.append(f"off the machine: {r.url}"))
+        if before is not None:
+            before(page)
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+class Wire:
+    """The server's end of the board's socket, in the test's hand."""
+
+    def __init__(self) -> None:
+        self.routes: list[WebSocketRoute] = []
+        self.hellos: list[str] = []
+        self.greet = True
+        self.speed = 1
+        self.delay_s = 0
+        self.skew_s = 0.0
+
+    def attach(self, page: Page) -> None:
+        """Answer every socket the page opens."""
+        page.route_web_socket(re.compile(r"/ws/board/"), self._serve)
+
+    def _serve(self, route: WebSocketRoute) -> None:
+        self.routes.append(route)
+        route.on_message(lambda message: self._hello(route, str(message)))
+
+    def _hello(self, route: WebSocketRoute, message: str) -> None:
+        self.hellos.append(message)
+        if self.greet:
+            now = int((time.time() + self.skew_s) * 1000)
+            self.send({"type": "hello", "id": 0, "now": now, "speed": self.speed, "delay_s": self.delay_s})
+
+    def send(self, *frames: dict[str, Any]) -> None:
+        """Send frames over the newest socket; several go as one batch, as the broadcaster sends them."""
+        import json
+
+        frame = frames[0] if len(frames) == 1 else {"type": "batch", "frames": list(frames)}
+        self.routes[-1].send(json.dumps(frame))
+
+
+@pytest.fixture
+def wire() -> Wire:
+    """A socket that says only what the test makes it say."""
+    return Wire()
+
+
+def _wait(ready: Callable[[], bool], complaint: str, seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, complaint
+        time.sleep(0.02)
