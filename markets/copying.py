@@ -59,17 +59,6 @@ def copy_in(table: str, columns: Columns, values: Mapping[str, NDArray[Any]]) ->
         copy.write(pack(columns, values))
 
 
-<<<<<<< HEAD
-def copy_out(query: str, parameters: Sequence[object], columns: Columns) -> NDArray[Any]:
-    """The rows of `query` (trusted text with placeholders) as a structured array (N,) in its column order."""
-    with (
-        connection.cursor() as cursor,
-        # psycopg's own cursor: Django's wrapper, when it records queries, takes no parameters here
-        cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy,
-    ):
-        stream = b"".join(copy)
-    return np.frombuffer(stream, row_type(columns), offset=len(HEADER), count=_rows(stream, columns))
-=======
 def fetch(query: str, parameters: Sequence[object], columns: Columns) -> dict[str, NDArray[Any]]:
     """The rows of `query` (trusted text with placeholders) as one array (N,) a column, in the query's order.
 
@@ -83,7 +72,6 @@ def fetch(query: str, parameters: Sequence[object], columns: Columns) -> dict[st
         answer = cursor.fetchone()
     assert answer is not None  # noqa: S101  # an aggregate without groups always has a row
     return {name: _array(value, kind) for (name, kind), value in zip(columns, answer, strict=True)}
->>>>>>> store
 
 
 def _array(value: bytes | None, kind: str) -> NDArray[Any]:
