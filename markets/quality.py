@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from lib.clock import MINUTE_S, epoch, from_epoch, wall_now
-from markets.copying import copy_out, to_epoch
+from markets.copying import fetch, to_epoch
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.schedule import due_closes
 from markets.values import IntArray
@@ -34,7 +34,7 @@ def due_and_good(instrument_ids: Sequence[int], start: int, end: int) -> dict[in
     due = due_closes(instrument_ids, start, end)
     limit = timedelta(seconds=MINUTE_S + settings.LATE_AFTER_S)
     span = [list(instrument_ids), from_epoch(start - MINUTE_S), from_epoch(end - MINUTE_S), limit]
-    rows = copy_out(_GOOD, span, (("instrument_id", ">i8"), ("open_time", ">i8")))
+    rows = fetch(_GOOD, span, (("instrument_id", ">i8"), ("open_time", ">i8")))
     closes = to_epoch(rows["open_time"]).astype(np.int64) + MINUTE_S
     owners = rows["instrument_id"]
     return {key: (closes_due, np.intersect1d(closes_due, closes[owners == key])) for key, closes_due in due.items()}

@@ -5,17 +5,19 @@ depends on how fast the machine is. Everything else is as in life: real sockets,
 real Celery worker, the database.
 """
 
+import asyncio
+import re
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from django.db import connections
+from django.test import Client
 
 from config.celery import app
 from config.processes import start_worker
@@ -29,6 +31,7 @@ from markets.models import FeedState, Instrument, Run, Venue
 from markets.opening import Opened
 from markets.runs import mark, start_run
 from markets.validation import CandleRows
+from markets.values import TaintFlag
 from markets.venues import open_venue
 from models_ml.voters import SEATS
 from signals import publishing, tasks
@@ -37,8 +40,8 @@ from signals.decided import Decided
 from signals.pipeline import Ballot, Rules, decide
 from signals.risk import Context
 from signals.rounds import BARS
-from markets.values import TaintFlag
 from tests.database import APP, connect
+from tests.faults.proxy import FaultProxy
 from tests.faults.oracle import Key, Oracle, Script, Values
 from tests.faults.witness import Witness, witnessing
 from tests.venue_server import VenueServer
@@ -53,9 +56,9 @@ AHEAD = 90
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
 QUICK = FeedLimits(
-    silence_s=0.8,
-    heartbeat_s=0.1,
-    first_message_s=1.5,
+    silence_s=10.0,
+    heartbeat_s=0.5,
+    first_message_s=10.0,
     batch_grace_s=0.05,
     look_every_s=0.02,
     report_every_s=0.05,
@@ -92,18 +95,18 @@ class Stage:
     """See the module's docstring; made by `staged`."""
 
     server: Staged
+    wire: FaultProxy  # in front of the venue's sockets; REST goes directly
     witness: Witness
     limits: FeedLimits = QUICK
     make_feed: Callable[..., Feed] = Feed
     sweeping: bool = True
-    options: dict[str, Any] = field(default_factory=dict)
     now: float = float(START)
     journal: list[tuple[float, float]] = field(default_factory=list)
     told: dict[Key, list[Values]] = field(default_factory=dict)
-    late_s: float = 3.0
+    patience_s: float = 15.0  # how long the scenario waits for what must come
+    clock_error_s: float = 0.0  # how far our market clock is ahead of the venue's
 
     def __post_init__(self) -> None:
-        self.clock_error_s = 0.0
         clock.follow(lambda: clock.from_epoch(self.now + self.clock_error_s))
         for table in ("signals_round", "markets_candle", "markets_booksnapshot", "markets_tradeflow"):
             ensure_partitions(table, clock.from_epoch(START - 86_400), clock.from_epoch(START + 86_400))
@@ -120,25 +123,21 @@ class Stage:
         self.run: Run = start_run(self.venue, speed=1e-6)
         self._load_history()
         self.move(START)
-        self._stops: list[Callable[[], object]] = []
 
-    def __enter__(self) -> Self:
-        candle_closed.connect(self._foresee)
-        self._stops.append(lambda: candle_closed.disconnect(self._foresee))
-        self._start_feed()
-        self._stops.append(start_worker())
-        if self.sweeping:
-            self._stops.append(metronome())
-        self.until(lambda: self.state() == "live" or bool(self.server.connections), what="the feed to connect")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for stop in reversed(self._stops):
-            stop()
-        app.control.purge()
-        clock.release()
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """The processes of the stage, as threads, until the end."""
+        with ExitStack() as stops:
+            stops.callback(clock.release)
+            stops.callback(app.control.purge)
+            candle_closed.connect(self._foresee)
+            stops.callback(candle_closed.disconnect, self._foresee)
+            stops.callback(start_worker())
+            stops.callback(self._start_feed())
+            if self.sweeping:
+                stops.callback(metronome())
+            self.connected()
+            yield
 
     # -- time
 
@@ -156,7 +155,7 @@ class Stage:
         """
         open_time = int(self.now) // MINUTE * MINUTE
         for share in (0.3, 0.8):
-            self.move(open_time + MINUTE * share)
+            self.move(max(self.now, open_time + MINUTE * share))
             self.server.tell(open_time, share)
         self.move(open_time + MINUTE + 0.2)
         for market_id in IDS:
@@ -176,6 +175,25 @@ class Stage:
             assert took < within_s, f"waited {within_s:g} s for {what}"
             time.sleep(0.01)
         return time.monotonic() - began
+
+    def connected(self, within_s: float = 15.0) -> None:
+        """Wait until the feed has subscribed to every market's candles."""
+        self.server.subscribed(*(f"{market_id.lower()}@kline_1m" for market_id in IDS), within_s=within_s)
+
+    def comes(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
+        """Whether a condition holds within `within_s`, the stage's patience by default."""
+        limit = time.monotonic() + min(within_s or 1e9, self.patience_s)
+        while not condition():
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def tick(self) -> None:
+        """Half of the running minute passes: forming candles and trades come."""
+        open_time = int(self.now) // MINUTE * MINUTE
+        self.move(max(self.now, open_time + 0.5 * MINUTE))
+        self.server.tell(open_time, 0.5)
 
     # -- what there is
 
@@ -197,6 +215,16 @@ class Stage:
         row = FeedState.objects.filter(venue=self.venue, instrument=instrument).first()
         return row.state if row else ""
 
+    def page_state(self) -> str:
+        """What the front page shows a visitor of the connection."""
+        page = Client().get("/").content.decode()
+        row = re.search(rf'data-feed-state="{self.venue.key}"[^>]*data-state="(\w+)"', page)
+        return row[1] if row else ""
+
+    def ids(self) -> list[int]:
+        """Ids of the instruments."""
+        return [instrument.pk for instrument in self.instruments.values()]
+
     @property
     def reconnects(self) -> int:
         """Reconnects that the feed counted."""
@@ -216,15 +244,14 @@ class Stage:
         until = int(self.now) // MINUTE * MINUTE
         return Script(
             told=self.told,
-            instruments=[instrument.pk for instrument in self.instruments.values()],
+            instruments=self.ids(),
             since=START,
             until=until,
             window=BARS,
             clock=self.journal,
-            late_s=self.late_s,
         )
 
-    def violations(self, *, reachable: Sequence[str] = IDS, settle_s: float = 15.0) -> list[str]:
+    def violations(self, *, reachable: Sequence[str] = IDS, settle_s: float | None = None) -> list[str]:
         """What the oracle finds once the dust has settled, or after `settle_s` when it does not.
 
         The clock is moved past every grace first, tellingly: as the venue goes silent, nothing new becomes due.
@@ -233,7 +260,7 @@ class Stage:
         ids = {self.instruments[one].pk for one in reachable}
         script.reachable = {key for key in script.due() if key[0] in ids}
         self.move(script.until + 59.0)
-        limit = time.monotonic() + settle_s
+        limit = time.monotonic() + (self.patience_s if settle_s is None else settle_s)
         while True:
             with connect(APP) as connection:
                 found = Oracle(connection, script).violations()
@@ -257,12 +284,16 @@ class Stage:
             for row in past:
                 self.told[id_, int(row[0])] = [tuple(float(one) for one in row[1:])]  # type: ignore[list-item]  # five
 
-    def _start_feed(self) -> None:
-        where = {"base_url": self.server.rest_url, "ws_url": self.server.ws_url, "channels": ("candles", "trades")}
-        options = where | {"now": lambda: self.now + self.clock_error_s} | self.options
+    def _start_feed(self) -> Callable[[], object]:
+        options = {
+            "base_url": self.server.rest_url,
+            "ws_url": f"ws://127.0.0.1:{self.wire.port}/stream",
+            "channels": ("candles", "trades"),
+            "now": lambda: self.now + self.clock_error_s,
+        }
         feed = StagedFeed(Opened(self.run, "binance", options), self.limits, self.make_feed)
         feed.start()
-        self._stops.append(feed.stop)
+        return feed.stop
 
     def _foresee(self, close_time: int, instrument_ids: list[int], **_: object) -> None:
         """Decide SOL before the panel does, by seven fixed votes for `up`, so that there are signals to judge."""
@@ -277,12 +308,18 @@ class StagedFeed(FeedThread):
     def __init__(self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed]) -> None:
         super().__init__(opened, Hooks(), limits)
 
-        def make() -> Feed:
-            venue = open_venue(opened.adapter, **opened.options)
-            followed = Instrument.objects.filter(venue_id=opened.run.venue_id, followed=True)
-            return make_feed(venue, opened.run, list(followed), limits=limits)
+        async def make() -> Feed:
+            followed = await asyncio.to_thread(_followed, opened.run.venue_id)
+            return make_feed(open_venue(opened.adapter, **opened.options), opened.run, followed, limits=limits)
 
         self._make = make
+
+
+def _followed(venue_id: int) -> list[Instrument]:
+    try:
+        return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
+    finally:
+        connections.close_all()
 
 
 def foreseen(instrument: Instrument, close_time: int) -> Decided:
@@ -329,9 +366,10 @@ def staged(**how: Any) -> Iterator[Stage]:
     held: list[Stage] = []
     with (
         Staged(candles, lambda: held[0].now if held else float(START)) as server,
+        FaultProxy("127.0.0.1", server.port) as wire,
         witnessing() as witness,
     ):
-        stage = Stage(server, witness, **how)
+        stage = Stage(server, wire, witness, **how)
         held.append(stage)
-        with stage:
+        with stage.playing():
             yield stage
