@@ -21,6 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STORED = Counter("candor_candles_stored_total", "Candles that were written", ["source"])
+CORRECTED = Counter("candor_candles_corrected_total", "Candles that the venue told again with other values", ["source"])
 FRESH_S = 90
 """A minute that closed longer ago is news to nobody; the sweeper accounts for it."""
 
@@ -40,6 +41,9 @@ def store_batch(batch: Batch, source: Source) -> StoreReport:
             if 0 <= now.timestamp() - close_time + FRESH_S <= 2 * FRESH_S:
                 announce(close_time, ids, received)
     STORED.labels(source.name.lower()).inc(report.stored)
+    if report.corrected:
+        CORRECTED.labels(source.name.lower()).inc(report.corrected)
+        log.warning("candles_corrected", count=report.corrected, source=source.name.lower())
     return report
 
 

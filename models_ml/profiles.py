@@ -57,7 +57,7 @@ QUICK = replace(
     STANDARD,
     name="quick",
     history_days=4,
-    max_rows=12_000,
+    max_rows=10_000,
     epochs=4,
     patience=1,
     batch=256,

@@ -1,0 +1,86 @@
+"""Deliberate defects: each takes away one protection, so that the oracle can be seen to miss it."""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from markets.backoff import Backoff
+from markets.live import Feed
+from markets.minutes import Series
+from markets.repairing import Repairer
+from markets.values import Ohlcv
+from tests.database import OWNER, connect
+
+
+class NeverRepairing(Repairer):
+    """Asks REST for nothing."""
+
+    def need(self, series: Series, open_times: Iterable[int], *, live: bool) -> None:
+        """Forget it."""
+
+
+class WithoutBackfill(Feed):
+    """A feed that goes on with what the stream brings after a cut."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.repairer = NeverRepairing(self.venue, self._deliver)
+
+
+class ForwardOnly(WithoutBackfill):
+    """A feed that drops what comes after a later candle."""
+
+    def _take_candle(self, series: Series, candle: Ohlcv) -> None:
+        if candle.open_time >= series.last_open:
+            super()._take_candle(series, candle)
+
+
+class Hasty(Repairer):
+    """Asks again at once, whatever the venue said."""
+
+    def _failed(self, symbol: str, error: Exception) -> float | None:
+        return 0.0
+
+
+class Impatient(Feed):
+    """A feed without a circuit breaker and without back-off."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.repairer = Hasty(self.venue, self._deliver, backoff=Backoff(0.02, 0.02))
+        self.venue._rest._breaker.check = lambda: None  # type: ignore[attr-defined]  # the adapter's protection as well
+
+
+class HalfTold(Feed):
+    """A feed that takes a forming candle for a closed one."""
+
+    def _take_candle(self, series: Series, candle: Ohlcv) -> None:
+        self._closed(series, candle)
+
+
+Pages = AsyncGenerator[list[Ohlcv], None]
+
+
+@contextmanager
+def without(table: str, name: str, remake: str) -> Iterator[None]:
+    """Drop a unique key of `table`; at the end the table is emptied and `remake` makes the key again."""
+    with connect(OWNER) as owner:
+        kind = "INDEX" if remake.startswith("CREATE") else f"TABLE {table} DROP CONSTRAINT"
+        owner.execute(f"DROP INDEX {name}" if kind == "INDEX" else f"ALTER {kind} {name}")  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            owner.execute(f"TRUNCATE {table}")  # type: ignore[call-overload]  # the tests' own names
+            owner.execute(remake)  # type: ignore[call-overload]
+
+
+@contextmanager
+def losing(table: str) -> Iterator[None]:
+    """Rows inserted into `table` vanish without a word."""
+    with connect(OWNER) as owner:
+        owner.execute("CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+        owner.execute(f"CREATE TRIGGER lose BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
+        try:
+            yield
+        finally:
+            owner.execute(f"DROP TRIGGER lose ON {table}")  # type: ignore[call-overload]

@@ -1,0 +1,375 @@
+"""A small platform under faults: the loopback venue, the feed, a worker and what beat would start, on a clock we move.
+
+The market clock stands still until the scenario moves it, so that a minute takes as long as its work and nothing
+depends on how fast the machine is. Everything else is as in life: real sockets, the real adapter, the real tasks in a
+real Celery worker, the database.
+"""
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from django.db import connections
+from django.test import Client
+
+from config.celery import app
+from config.processes import start_worker
+from lib import clock
+from lib.postgres import ensure_partitions
+from markets.candles import Source, load_panel, store_closed
+from markets.events import candle_closed
+from markets.feed import FeedThread, Hooks
+from markets.live import Feed, FeedLimits
+from markets.models import FeedState, Instrument, Run, Venue
+from markets.opening import Opened
+from markets.runs import mark, start_run
+from markets.validation import CandleRows
+from markets.values import TaintFlag
+from markets.venues import open_venue
+from models_ml.voters import SEATS
+from signals import publishing, tasks
+from signals.consensus import NINE
+from signals.decided import Decided
+from signals.pipeline import Ballot, Rules, decide
+from signals.risk import Context
+from signals.rounds import BARS
+from tests.database import APP, connect
+from tests.faults.proxy import FaultProxy
+from tests.faults.oracle import Key, Oracle, Script, Values
+from tests.faults.witness import Witness, witnessing
+from tests.venue_server import VenueServer
+from tests.venue_wire import Rows, generated
+
+MINUTE = 60
+START = 1_772_582_400
+"""2026-03-04 00:00 UTC: where the stage's clock begins."""
+HISTORY = BARS + 10
+AHEAD = 90
+"""Minutes of candles that lie ahead of the start."""
+IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
+QUICK = FeedLimits(
+    silence_s=10.0,
+    heartbeat_s=0.5,
+    first_message_s=10.0,
+    batch_grace_s=0.05,
+    look_every_s=0.02,
+    report_every_s=0.05,
+    missed_in_a_row=2,
+    backoff_base_s=0.05,
+    backoff_cap_s=0.3,
+    backfill_s=3600,
+)
+"""The feed's limits, shortened where they are waits of the wall clock."""
+
+
+class Staged(VenueServer):
+    """The loopback venue on the stage's clock."""
+
+    def __init__(self, candles: dict[str, Rows], read: Callable[[], float]) -> None:
+        super().__init__(candles)
+        self._read = read
+
+    def now(self) -> float:
+        """The stage's clock, in place of the server's own."""
+        return self._read()
+
+    def tell(self, open_time: int, share: float) -> None:
+        """Forming candles and a trade of each market, `share` of the minute after its open."""
+        self._call(self._within(open_time, share))
+
+    def announce(self, open_time: int) -> None:
+        """The closing frames of a minute, as the script lets them out."""
+        self._call(self._announce(open_time))
+
+
+@dataclass
+class Stage:
+    """See the module's docstring; made by `staged`."""
+
+    server: Staged
+    wire: FaultProxy  # in front of the venue's sockets; REST goes directly
+    witness: Witness
+    limits: FeedLimits = QUICK
+    make_feed: Callable[..., Feed] = Feed
+    sweeping: bool = True
+    now: float = float(START)
+    journal: list[tuple[float, float]] = field(default_factory=list)
+    told: dict[Key, list[Values]] = field(default_factory=dict)
+    patience_s: float = 15.0  # how long the scenario waits for what must come
+    clock_error_s: float = 0.0  # how far our market clock is ahead of the venue's
+
+    def __post_init__(self) -> None:
+        clock.follow(lambda: clock.from_epoch(self.now + self.clock_error_s))
+        for table in ("signals_round", "markets_candle", "markets_booksnapshot", "markets_tradeflow"):
+            ensure_partitions(table, clock.from_epoch(START - 86_400), clock.from_epoch(START + 86_400))
+        self.venue = Venue.objects.create(
+            key="binance", adapter="binance", title="Binance", kind=Venue.Kind.LIVE, capabilities=[]
+        )
+        self.instruments = {
+            market_id: Instrument.objects.create(
+                venue=self.venue, raw_symbol=symbol, symbol=symbol, base=symbol[:3], quote="USDT",
+                market_class="crypto", tick_size=0.01, followed=True,
+            )
+            for market_id, symbol in SYMBOLS.items()
+        }  # fmt: skip
+        self.run: Run = start_run(self.venue, speed=1e-6)
+        self._load_history()
+        self.move(START)
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """The processes of the stage, as threads, until the end."""
+        with ExitStack() as stops:
+            stops.callback(clock.release)
+            stops.callback(app.control.purge)
+            candle_closed.connect(self._foresee)
+            stops.callback(candle_closed.disconnect, self._foresee)
+            stops.callback(start_worker())
+            stops.callback(self._start_feed())
+            if self.sweeping:
+                stops.callback(metronome())
+            self.connected()
+            yield
+
+    # -- time
+
+    def move(self, to: float) -> None:
+        """Set the market clock, here and for every process that reads the run."""
+        self.now = float(to)
+        mark(self.run, market_at=clock.from_epoch(self.now))
+        self.journal.append((clock.wall_now().timestamp(), self.now))
+
+    def minute(self, *, wait: Sequence[str] | None = None) -> int:
+        """Let the running minute pass and close; returns its close time.
+
+        Args:
+            wait: markets whose round is waited for; all by default, none where the scenario breaks them.
+        """
+        open_time = int(self.now) // MINUTE * MINUTE
+        for share in (0.3, 0.8):
+            self.move(max(self.now, open_time + MINUTE * share))
+            self.server.tell(open_time, share)
+        self.move(open_time + MINUTE + 0.2)
+        for market_id in IDS:
+            self.note(market_id, open_time)
+        self.server.announce(open_time)
+        close_time = open_time + MINUTE
+        if wait is None or wait:
+            ids = [self.instruments[one].pk for one in (IDS if wait is None else wait)]
+            self.until(lambda: self.decided(close_time, ids), what=f"the rounds of {close_time}")
+        return close_time
+
+    def until(self, condition: Callable[[], bool], within_s: float = 15.0, *, what: str = "it") -> float:
+        """Wait for a condition; returns the seconds it took, fails when it takes longer than `within_s`."""
+        began = time.monotonic()
+        while not condition():
+            took = time.monotonic() - began
+            assert took < within_s, f"waited {within_s:g} s for {what}"
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    def connected(self, within_s: float = 15.0) -> None:
+        """Wait until the feed has subscribed to every market's candles."""
+        self.server.subscribed(*(f"{market_id.lower()}@kline_1m" for market_id in IDS), within_s=within_s)
+
+    def comes(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
+        """Whether a condition holds within `within_s`, the stage's patience by default."""
+        limit = time.monotonic() + min(within_s or 1e9, self.patience_s)
+        while not condition():
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def tick(self) -> None:
+        """Half of the running minute passes: forming candles and trades come."""
+        open_time = int(self.now) // MINUTE * MINUTE
+        self.move(max(self.now, open_time + 0.5 * MINUTE))
+        self.server.tell(open_time, 0.5)
+
+    # -- what there is
+
+    def decided(self, close_time: int, ids: Sequence[int]) -> bool:
+        """Whether each instrument has its round of this close time."""
+        found = self.rounds(close_time)
+        return all(id_ in found for id_ in ids)
+
+    def rounds(self, close_time: int) -> dict[int, str]:
+        """Instrument id → state of its round at a close time."""
+        from signals.models import Round
+
+        rows = Round.objects.filter(close_time=clock.from_epoch(close_time)).values_list("instrument_id", "state")
+        return dict(rows)
+
+    def state(self, market_id: str | None = None) -> str:
+        """What a page says of a market, or of the connection."""
+        instrument = self.instruments[market_id] if market_id else None
+        row = FeedState.objects.filter(venue=self.venue, instrument=instrument).first()
+        return row.state if row else ""
+
+    def page_state(self) -> str:
+        """What the front page shows a visitor of the connection."""
+        page = Client().get("/").content.decode()
+        row = re.search(rf'data-feed-state="{self.venue.key}"[^>]*data-state="(\w+)"', page)
+        return row[1] if row else ""
+
+    def ids(self) -> list[int]:
+        """Ids of the instruments."""
+        return [instrument.pk for instrument in self.instruments.values()]
+
+    @property
+    def reconnects(self) -> int:
+        """Reconnects that the feed counted."""
+        row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
+        return row.reconnects if row else 0
+
+    def note(self, market_id: str, open_time: int, values: Sequence[float] | None = None) -> None:
+        """The venue stands by this candle from now on: its row, or other `values` (5,)."""
+        key = (self.instruments[market_id].pk, open_time)
+        word = tuple(float(one) for one in (self.server.row(market_id, open_time)[1:] if values is None else values))
+        versions = self.told.setdefault(key, [])
+        if not versions or versions[-1] != word:
+            versions.append(word)  # type: ignore[arg-type]  # five values
+
+    def script(self) -> Script:
+        """What happened so far, for the oracle."""
+        until = int(self.now) // MINUTE * MINUTE
+        return Script(
+            told=self.told,
+            instruments=self.ids(),
+            since=START,
+            until=until,
+            window=BARS,
+            clock=self.journal,
+        )
+
+    def violations(self, *, reachable: Sequence[str] = IDS, settle_s: float | None = None) -> list[str]:
+        """What the oracle finds once the dust has settled, or after `settle_s` when it does not.
+
+        The clock is moved past every grace first, tellingly: as the venue goes silent, nothing new becomes due.
+        """
+        script = self.script()
+        ids = {self.instruments[one].pk for one in reachable}
+        script.reachable = {key for key in script.due() if key[0] in ids}
+        self.move(script.until + 59.0)
+        limit = time.monotonic() + (self.patience_s if settle_s is None else settle_s)
+        while True:
+            with connect(APP) as connection:
+                found = Oracle(connection, script).violations()
+            if not found or time.monotonic() > limit:
+                return found
+            time.sleep(0.1)
+
+    # -- inside
+
+    def _load_history(self) -> None:
+        for market_id, rows in self.server.candles.items():
+            past = rows[rows[:, 0] < START]
+            id_ = self.instruments[market_id].pk
+            times = past[:, 0].astype(np.int64)
+            store_closed(
+                CandleRows.series(id_, times, past[:, 1:]),
+                source=Source.REST,
+                observed_at=past[:, 0] + MINUTE + 0.2,
+                now=clock.from_epoch(START),
+            )
+            for row in past:
+                self.told[id_, int(row[0])] = [tuple(float(one) for one in row[1:])]  # type: ignore[list-item]  # five
+
+    def _start_feed(self) -> Callable[[], object]:
+        options = {
+            "base_url": self.server.rest_url,
+            "ws_url": f"ws://127.0.0.1:{self.wire.port}/stream",
+            "channels": ("candles", "trades"),
+            "now": lambda: self.now + self.clock_error_s,
+        }
+        feed = StagedFeed(Opened(self.run, "binance", options), self.limits, self.make_feed)
+        feed.start()
+        return feed.stop
+
+    def _foresee(self, close_time: int, instrument_ids: list[int], **_: object) -> None:
+        """Decide SOL before the panel does, by seven fixed votes for `up`, so that there are signals to judge."""
+        seer = self.instruments["SOLUSDT"]
+        if seer.pk in instrument_ids:
+            publishing.save_rounds(self.run, [foreseen(seer, close_time)])
+
+
+class StagedFeed(FeedThread):
+    """A feed thread whose feed may be of a class with a defect."""
+
+    def __init__(self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed]) -> None:
+        super().__init__(opened, Hooks(), limits)
+
+        async def make() -> Feed:
+            followed = await asyncio.to_thread(_followed, opened.run.venue_id)
+            return make_feed(open_venue(opened.adapter, **opened.options), opened.run, followed, limits=limits)
+
+        self._make = make
+
+
+def _followed(venue_id: int) -> list[Instrument]:
+    try:
+        return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
+    finally:
+        connections.close_all()
+
+
+def foreseen(instrument: Instrument, close_time: int) -> Decided:
+    """A decision for `up` by a ballot of seven, on what is stored of the instrument."""
+    panel = load_panel([instrument.pk], close_time, BARS)
+    close, arrived = float(panel.ohlcv[0, -1, 3]), float(panel.observed_at[0, -1])
+    votes = np.tile(np.array([0.2, 0.0, 0.8], np.float32), (len(SEATS), 1))
+    ballot = Ballot(votes, np.ones(len(SEATS), np.int8), np.zeros(len(SEATS), np.int8))
+    context = Context(close, 1.0, 1e-3, 0.5, 1.0, 0, TaintFlag(int(panel.taint[0])), 1.0, 1.0, 0.0)
+    blank = np.zeros(len(SEATS))
+    return Decided(
+        instrument, close_time, decide(ballot, context, None, Rules(panel=NINE)), context, ballot,
+        blank.astype(np.float32), blank.astype(np.int64), arrived, not arrived - close_time <= 3.0, 1.0,
+        tuple(panel.ohlcv[0, -1].tolist()),
+    )  # fmt: skip
+
+
+def metronome(every_s: float = 0.25) -> Callable[[], None]:
+    """Send what beat sends for rounds and outcomes, only faster; returns what stops it."""
+    stopping = threading.Event()
+
+    def tick() -> None:
+        while not stopping.wait(every_s):
+            tasks.sweep.apply_async(expires=5)
+            tasks.resolve_outcomes.apply_async(expires=5)
+        connections.close_all()
+
+    thread = threading.Thread(target=tick, name="metronome", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        stopping.set()
+        thread.join(5)
+
+    return stop
+
+
+@contextmanager
+def staged(**how: Any) -> Iterator[Stage]:
+    """A stage with its venue and witness, taken down at the end."""
+    candles = generated(IDS, minutes=HISTORY + AHEAD, end=START, seed=3)
+    for rows in candles.values():
+        rows[:, 0] += START - rows[HISTORY, 0]
+    held: list[Stage] = []
+    with (
+        Staged(candles, lambda: held[0].now if held else float(START)) as server,
+        FaultProxy("127.0.0.1", server.port) as wire,
+        witnessing() as witness,
+    ):
+        stage = Stage(server, wire, witness, **how)
+        held.append(stage)
+        with stage.playing():
+            yield stage

@@ -1,0 +1,57 @@
+"""What a fault leaves behind for operators: structured events in the log, and counters."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+
+class Witness(logging.Handler):
+    """Collects the structured events that this process logs, and how far counters went since it began."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.events: list[Mapping[str, Any]] = []
+        self._before = _counters()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a structured event; its dictionary travels in `msg` until the last formatter."""
+        if isinstance(record.msg, Mapping):
+            self.events.append(dict(record.msg))
+
+    def count(self, event: str, **facts: object) -> int:
+        """How often an event was logged with these facts."""
+        return sum(one.get("event") == event and facts.items() <= one.items() for one in list(self.events))
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """How far a counter went, summed over the labels not named."""
+        after = _counters()
+        return sum(
+            value - self._before.get(key, 0.0)
+            for key, value in after.items()
+            if key[0] == metric and labels.items() <= dict(key[1]).items()
+        )
+
+
+@contextmanager
+def witnessing() -> Iterator[Witness]:
+    """A witness at the root logger, which lets events through from INFO on meanwhile."""
+    root, witness = logging.getLogger(), Witness()
+    level = root.level
+    root.addHandler(witness)
+    root.setLevel(logging.INFO)
+    try:
+        yield witness
+    finally:
+        root.setLevel(level)
+        root.removeHandler(witness)
+
+
+def _counters() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+    }
