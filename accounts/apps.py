@@ -10,5 +10,5 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect the receivers, which need the models."""
-        from accounts import receivers  # noqa: F401  # importing it connects them
+        """Connect the receivers and register the checks, which need the models."""
+        from accounts import checks, receivers  # noqa: F401  # importing them is what connects them

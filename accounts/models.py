@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.plans import PLANS
+from accounts.plans import PLANS, plan_of
 from accounts.scoping import TenantManager
 from lib.clock import wall_now
 
@@ -56,6 +56,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        """One spelling of an address is one account."""
+
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="accounts_user_email_lower"),
         ]
@@ -83,8 +85,8 @@ def new_slug() -> str:
 
 
 def default_plan() -> str:
-    """The plan of a new organization."""
-    return str(settings.DEFAULT_PLAN)
+    """The plan of a new organization; an unknown DEFAULT_PLAN is an error (and stops the start, `accounts.checks`)."""
+    return plan_of(settings.DEFAULT_PLAN).key
 
 
 def plan_choices() -> list[tuple[str, str]]:
@@ -117,6 +119,8 @@ class Membership(models.Model):
     objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
+        """One place per person and organization; a role that is none is refused."""
+
         constraints = [
             models.UniqueConstraint(fields=["organization", "user"], name="accounts_membership_once"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="accounts_membership_role"),
@@ -141,6 +145,8 @@ class Invitation(models.Model):
     objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
+        """One open offer per address."""
+
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "email"],
@@ -187,6 +193,8 @@ class Acceptance(models.Model):
     ip = models.GenericIPAddressField(_("address"), null=True)
 
     class Meta:
+        """Accepting twice is accepting once."""
+
         constraints = [models.UniqueConstraint(fields=["user", "version"], name="accounts_acceptance_once")]
 
     def __str__(self) -> str:
@@ -211,6 +219,8 @@ class AuditEntry(models.Model):
     objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
+        """Read by organization and by time."""
+
         verbose_name_plural = "audit entries"
         indexes = [
             models.Index(fields=["organization", "-at"], name="accounts_audit_organization"),

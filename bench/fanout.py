@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bench.rig import QUICK, Child, percentile, platform, raise_file_limit, readers, report, sent, sign_in
@@ -17,6 +18,7 @@ SOCKETS = 200 if QUICK else 1000
 A_SECOND = 5
 SECONDS = 6 if QUICK else 15
 BURST = 50
+ASGIApplication = Callable[..., Awaitable[None]]
 FILLER = "x" * 300
 CARD_FILLER = "x" * 3500  # about what one card with its nine votes weighs
 HELLO = b'{"type":"hello","last_event_id":null}'
@@ -38,10 +40,11 @@ def serve(which: str) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _ours() -> Any:
+def _ours() -> ASGIApplication:
     from config.asgi import application
 
-    return application
+    made: ASGIApplication = application
+    return made
 
 
 def _layers() -> dict[str, Any]:
@@ -52,7 +55,7 @@ def _layers() -> dict[str, Any]:
     return {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": config}}
 
 
-def _stock() -> Any:
+def _stock() -> ASGIApplication:
     import django
     from django.conf import settings
 
@@ -74,7 +77,10 @@ def _stock() -> Any:
             await self.send(text_data=event["text"])
 
     routes = URLRouter([path("ws/board/", Stock.as_asgi())])
-    return ProtocolTypeRouter({"websocket": AllowedHostsOriginValidator(SessionMiddlewareStack(routes))})
+    made: ASGIApplication = ProtocolTypeRouter(
+        {"websocket": AllowedHostsOriginValidator(SessionMiddlewareStack(routes))}
+    )
+    return made
 
 
 def publish(which: str) -> None:
@@ -92,7 +98,7 @@ def publish(which: str) -> None:
         print(json.dumps("done"), flush=True)
 
 
-def _tell_ours() -> Any:
+def _tell_ours() -> Callable[[str], None]:
     from lib.clock import wall_now
     from markets.runs import current_run
     from signals import push
@@ -107,7 +113,7 @@ def _tell_ours() -> Any:
     return tell
 
 
-def _tell_stock() -> Any:
+def _tell_stock() -> Callable[[str], None]:
     from asgiref.sync import async_to_sync
     from channels_redis.core import RedisChannelLayer
 
@@ -127,7 +133,7 @@ async def measure(which: str, environment: dict[str, str], cookies: list[str]) -
     publisher = Child(environment, "bench.fanout", "publish", which)
     loop, ages = asyncio.get_running_loop(), list[float]()
     try:
-        port = server.read()
+        port = int(str(server.read()))
         hello = HELLO if which == "ours" else b""
         sockets = await readers(port, SOCKETS, hello, ages, cookies)
         await loop.run_in_executor(None, publisher.ask, f"2 0.2 {len(FILLER)}")
@@ -145,7 +151,9 @@ async def measure(which: str, environment: dict[str, str], cookies: list[str]) -
             ages.clear()
             await loop.run_in_executor(None, publisher.ask, f"{BURST} 0 {size}")
             await _arrived(ages, BURST * SOCKETS, 40)
-            report(f"burst {which}{name}", signals=BURST, sockets=SOCKETS, **_ages(ages), lost=BURST * SOCKETS - len(ages))
+            report(
+                f"burst {which}{name}", signals=BURST, sockets=SOCKETS, **_ages(ages), lost=BURST * SOCKETS - len(ages)
+            )
         assert all(not reader.closed for reader in sockets) or which == "stock", "a socket was closed"
         return facts
     finally:
@@ -155,12 +163,16 @@ async def measure(which: str, environment: dict[str, str], cookies: list[str]) -
 
 async def _arrived(ages: list[float], expected: int, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while len(ages) < expected and time.monotonic() < deadline:
+    while len(ages) < expected and time.monotonic() < deadline:  # noqa: ASYNC110  # nobody says when the last one came
         await asyncio.sleep(0.1)
 
 
 def _ages(ages: list[float]) -> dict[str, float]:
-    return {"p50_ms": percentile(ages, 0.5) * 1e3, "p99_ms": percentile(ages, 0.99) * 1e3, "last_ms": max(ages, default=0.0) * 1e3}
+    return {
+        "p50_ms": percentile(ages, 0.5) * 1e3,
+        "p99_ms": percentile(ages, 0.99) * 1e3,
+        "last_ms": max(ages, default=0.0) * 1e3,
+    }
 
 
 def main() -> None:

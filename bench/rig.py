@@ -15,9 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # has no types
 
 ROOT = Path(__file__).parents[1]
 QUICK = os.environ.get("QUICK") == "1"
@@ -62,18 +61,18 @@ class Child:
             env=environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def ask(self, line: str) -> Any:
+    def ask(self, line: str) -> object:
         """Send a line and read the JSON answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.read()
 
-    def read(self) -> Any:
+    def read(self) -> object:
         """The next line."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"{self.process.args} ended"
+        assert line, "the child process ended"
         return json.loads(line)
 
     def cpu_s(self) -> float:

@@ -10,6 +10,6 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks."""
-        from config import checks
+        from config import celery, checks  # noqa: F401  # the Celery app is every process's, or tasks go to amqp://localhost
 
         checks.register_all()

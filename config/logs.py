@@ -15,9 +15,9 @@ def configure(options: dict[str, Any]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render: Any = (
-        structlog.processors.JSONRenderer() if options["json"] else structlog.dev.ConsoleRenderer(colors=False)
-    )
+    render: Any = structlog.processors.JSONRenderer()
+    if not options["json"]:  # plain tracebacks: the pretty ones print local variables, and with them secrets
+        render = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     errors = [structlog.processors.format_exc_info] if options["json"] else []
     logging.config.dictConfig(
         {

@@ -103,15 +103,19 @@ class Platform:
         missed = due.account_for_downtime(opened.run, clock.market_now())
         if missed:
             self.say(f"{missed} minutes passed while the platform was off: written as missed")
-        self._train(opened)
+        child = self._train(opened)
+        if child is not None and self.recordings:  # a recording can wait for its panel, a market cannot
+            child.wait()
+        if self._stopping.is_set():
+            return
         feed = FeedThread(opened, hooks_of(opened.run))
         feed.start()
         self._stops.append(feed.stop)
 
-    def _train(self, opened: Opened) -> None:
-        """Train in a process of its own unless the venue has a panel that is young enough."""
+    def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
+        """Train in a process of its own unless the venue has a panel already; nightly training keeps it young."""
         if ModelVersion.objects.filter(venue=opened.run.venue, state=ModelVersion.State.CHAMPION).exists():
-            return
+            return None
         self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
         threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
@@ -124,6 +128,7 @@ class Platform:
                 child.kill()
 
         self._stops.append(stop)
+        return child
 
 
     def _tell_training(self, opened: Opened, child: "subprocess.Popen[bytes]") -> None:

@@ -15,7 +15,7 @@ from lib.errors import CandorError
 from lib.postgres import ensure_partitions
 from markets.books import load_books, load_flow
 from markets.calendars import last_open_minutes, open_minutes
-from markets.copying import Columns, copy_in, copy_out, to_epoch, to_stamp
+from markets.copying import Columns, copy_in, fetch, to_epoch, to_stamp
 from markets.refusals import count_refused
 from markets.validation import CandleRows, fell_silent, last_received, spikes, suspect_rows
 from markets.values import FloatArray, IntArray, Ohlcv, Panel, TaintFlag
@@ -164,11 +164,11 @@ def latest(instrument_id: int, n: int, *, until: int | None = None) -> NDArray[A
     bound = "" if until is None else " AND open_time <= %s"
     query = f"SELECT {_SHORT_NAMES} FROM {TABLE} WHERE instrument_id = %s{bound} ORDER BY open_time DESC LIMIT %s"  # noqa: S608  # constants
     middle: list[object] = [] if until is None else [from_epoch(until - MINUTE_S)]
-    return _structured(copy_out(query, [instrument_id, *middle, n], _SHORT)[::-1])
+    return _structured(fetch(query, [instrument_id, *middle, n], _SHORT))[::-1]
 
 
-def _structured(rows: NDArray[Any]) -> NDArray[Any]:
-    out = np.empty(len(rows), LATEST)
+def _structured(rows: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    out = np.empty(len(rows["open_time"]), LATEST)
     out["open_time"] = to_epoch(rows["open_time"])
     for name in VALUES:
         out[name] = rows[name]
@@ -181,8 +181,8 @@ def load_ohlcv(instrument_id: int, start: int, end: int) -> tuple[IntArray, Floa
         f"SELECT {_SHORT_NAMES} FROM {TABLE} WHERE instrument_id = %s AND open_time >= %s AND open_time < %s "  # noqa: S608  # constants
         "ORDER BY open_time"
     )
-    rows = _structured(copy_out(query, [instrument_id, from_epoch(start), from_epoch(end)], _SHORT))
-    return rows["open_time"].astype(np.int64), np.stack([rows[name] for name in VALUES], axis=1)
+    rows = fetch(query, [instrument_id, from_epoch(start), from_epoch(end)], _SHORT)
+    return to_epoch(rows["open_time"]).astype(np.int64), np.stack([rows[name] for name in VALUES], axis=1)
 
 
 def stored_times(instrument_id: int, start: int, end: int) -> IntArray:
@@ -191,8 +191,8 @@ def stored_times(instrument_id: int, start: int, end: int) -> IntArray:
         f"SELECT open_time FROM {TABLE} WHERE instrument_id = %s AND open_time >= %s AND open_time < %s "  # noqa: S608  # constants
         "ORDER BY open_time"
     )
-    rows = copy_out(query, [instrument_id, from_epoch(start), from_epoch(end)], (("open_time", ">i8"),))
-    return np.asarray(to_epoch(rows["open_time"]), np.int64)
+    rows = fetch(query, [instrument_id, from_epoch(start), from_epoch(end)], (("open_time", ">i8"),))
+    return to_epoch(rows["open_time"]).astype(np.int64)
 
 
 def find_gaps(instrument_id: int, start: int, end: int, *, calendar: str = "always") -> list[tuple[int, int]]:
@@ -228,10 +228,10 @@ def newest(instrument_ids: Sequence[int]) -> datetime | None:
 RECENT_BARS = 15
 """A repaired or late candle is the venue's own and whole; it marks windows for a quarter of an hour only."""
 _LASTING = int(TaintFlag.FILLED | TaintFlag.SUSPECT)
-_PANEL: Columns = (*COLUMNS[:8], COLUMNS[9])
-_PANEL_NAMES = ", ".join(name for name, _ in _PANEL)
+PANEL_COLUMNS: Columns = (*COLUMNS[:8], COLUMNS[9])
+_PANEL_NAMES = ", ".join(name for name, _ in PANEL_COLUMNS)
 _SPAN = "instrument_id = ANY(%s::bigint[]) AND open_time BETWEEN %s AND %s"
-_NOW_QUERY = f"SELECT {_PANEL_NAMES} FROM {TABLE} WHERE {_SPAN}"  # noqa: S608  # constants
+WINDOW_QUERY = f"SELECT {_PANEL_NAMES} FROM {TABLE} WHERE {_SPAN}"  # noqa: S608  # constants
 _THEN_QUERY = (
     f"SELECT {_PANEL_NAMES} FROM {TABLE} WHERE {_SPAN} AND observed_at <= %s UNION ALL "  # noqa: S608  # constants
     f"SELECT {_PANEL_NAMES} FROM markets_candlerevision WHERE {_SPAN} AND observed_at <= %s AND replaced_at > %s"
@@ -274,21 +274,22 @@ def load_panel(
         raise WindowError(f"no window of {bars} minutes ends at {until}: give a minute's end and at least one minute")
     ids = np.asarray(instrument_ids, np.int64)
     times = last_open_minutes(calendar, until, bars)
-    rows = _window_rows(ids, times, as_of)
-    ohlcv, observed, flags = _spread(ids, times, rows)
+    rows = fetch_window(ids, times, as_of)
+    ohlcv, observed, flags = spread(ids, times, rows)
     taint = window_taint(ohlcv, flags, min(taint_bars or bars, bars))
     books, flow = load_books(ids, until, snapshots), load_flow(ids, until, flow_s)
     return Panel(ids, times, ohlcv, observed, taint, books, flow)
 
 
-def _window_rows(ids: IntArray, times: IntArray, as_of: datetime | None) -> NDArray[Any]:
+def fetch_window(ids: IntArray, times: IntArray, as_of: datetime | None) -> dict[str, NDArray[Any]]:
+    """The stored rows of a window as columns of `PANEL_COLUMNS`, in no order."""
     span: list[object] = [ids.tolist(), from_epoch(int(times[0])), from_epoch(int(times[-1]))]
     if as_of is None:
-        return copy_out(_NOW_QUERY, span, _PANEL)
-    return copy_out(_THEN_QUERY, [*span, as_of, *span, as_of, as_of], _PANEL)
+        return fetch(WINDOW_QUERY, span, PANEL_COLUMNS)
+    return fetch(_THEN_QUERY, [*span, as_of, *span, as_of, as_of], PANEL_COLUMNS)
 
 
-def _spread(ids: IntArray, times: IntArray, rows: NDArray[Any]) -> tuple[FloatArray, FloatArray, IntArray]:
+def spread(ids: IntArray, times: IntArray, rows: dict[str, NDArray[Any]]) -> tuple[FloatArray, FloatArray, IntArray]:
     """Rows laid out on the axes: ohlcv (I, T, 5), observed_at (I, T), flags (I, T); rows off the axes are left out."""
     ohlcv = np.full((len(ids), len(times), 5), np.nan)
     observed = np.full((len(ids), len(times)), np.nan)
@@ -298,11 +299,11 @@ def _spread(ids: IntArray, times: IntArray, rows: NDArray[Any]) -> tuple[FloatAr
     at = to_epoch(rows["open_time"]).astype(np.int64)
     when = np.searchsorted(times, at)
     on_axis = times[np.minimum(when, len(times) - 1)] == at
-    who, when, rows = who[on_axis], when[on_axis], rows[on_axis]
+    place = who[on_axis], when[on_axis]
     for column, name in enumerate(VALUES):
-        ohlcv[who, when, column] = rows[name]
-    observed[who, when] = to_epoch(rows["observed_at"])
-    flags[who, when] = rows["flags"]
+        ohlcv[*place, column] = rows[name][on_axis]
+    observed[place] = to_epoch(rows["observed_at"][on_axis])
+    flags[place] = rows["flags"][on_axis]
     return ohlcv, observed, flags
 
 

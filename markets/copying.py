@@ -1,6 +1,6 @@
-"""Rows in and out of PostgreSQL as its binary COPY format, packed and unpacked by numpy without a Python object a row.
+"""Columns in and out of PostgreSQL in its binary forms, packed and unpacked by numpy without a Python object a row.
 
-The format: https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4 (a header of 19 bytes, then for each
+The COPY format: https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4 (a header of 19 bytes, then for each
 row an int16 field count and for each field an int32 length and the value, all big-endian, closed by an int16 of -1).
 Only columns of fixed width that are never NULL fit.
 """
@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import psycopg
 from django.db import connection
 from numpy.typing import NDArray
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
+ARRAY_HEADER = 20
 EPOCH_2000_S = 946_684_800
 """PostgreSQL counts microseconds from 2000-01-01; we count seconds from 1970-01-01."""
 
@@ -57,15 +59,24 @@ def copy_in(table: str, columns: Columns, values: Mapping[str, NDArray[Any]]) ->
         copy.write(pack(columns, values))
 
 
-def copy_out(query: str, parameters: Sequence[object], columns: Columns) -> NDArray[Any]:
-    """The rows of `query` (trusted text with placeholders) as a structured array (N,) in its column order."""
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy,
-    ):
-        stream = b"".join(copy)
-    return np.frombuffer(stream, row_type(columns), offset=len(HEADER), count=_rows(stream, columns))
+def fetch(query: str, parameters: Sequence[object], columns: Columns) -> dict[str, NDArray[Any]]:
+    """The rows of `query` (trusted text with placeholders) as one array (N,) a column, in the query's order.
+
+    The server packs each column into one array: a row-wise protocol would cost a Python call for each of 75,000
+    candles. Times come as PostgreSQL's microseconds, see `to_epoch`.
+    """
+    packed = ", ".join(f"array_send(array_agg({name}))" for name, _ in columns)
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:  # Django's own cursors cannot answer in binary
+        cursor.execute(f"SELECT {packed} FROM ({query}) AS rows", parameters, binary=True)  # type: ignore[call-overload]  # noqa: S608  # constants
+        answer = cursor.fetchone()
+    assert answer is not None  # noqa: S101  # an aggregate without groups always has a row
+    return {name: _array(value, kind) for (name, kind), value in zip(columns, answer, strict=True)}
 
 
-def _rows(stream: bytes, columns: Columns) -> int:
-    return (len(stream) - len(HEADER) - len(TRAILER)) // row_type(columns).itemsize
+def _array(value: bytes | None, kind: str) -> NDArray[Any]:
+    """A one-dimensional array in PostgreSQL's binary form: 20 bytes of header, then (int32 length, value) each."""
+    if value is None:  # of no rows
+        return np.empty(0, np.dtype(kind).newbyteorder("="))
+    items = np.frombuffer(value, np.dtype([("size", ">i4"), ("value", kind)]), offset=ARRAY_HEADER)
+    return items["value"].astype(np.dtype(kind).newbyteorder("="))

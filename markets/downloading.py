@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from markets.models import Instrument, Venue
 from markets.opening import Opened, Say
 from markets.storing import DatabaseThread
 from markets.validation import CandleRows
-from markets.values import Ohlcv
+from markets.values import Ohlcv, TaintFlag
 from markets.venues import Venue as Adapter
 from markets.venues import VenueError, open_venue
 from markets.venues.replay import ReplayVenue
@@ -72,8 +72,10 @@ class Downloader:
         *,
         on_progress: OnProgress | None = None,
         stopping: threading.Event | None = None,
+        live: bool = False,
     ) -> None:
         self._adapter, self._database = adapter, database
+        self._flags = int(TaintFlag.REPAIRED) if live else 0
         self._on_progress, self._stopping = on_progress, stopping or threading.Event()
         self._recorded = adapter.facts.clock == "recording"
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -123,7 +125,7 @@ class Downloader:
                 await asyncio.sleep(max(backoff.next_wait(), error.retry_after or 0.0))
 
     async def _store(self, instrument: Instrument, page: list[Ohlcv]) -> StoreReport:
-        rows = CandleRows.of((instrument.pk, candle) for candle in page)
+        rows = CandleRows.of(((instrument.pk, candle) for candle in page), self._flags)
         # A recording was received when it was made; what comes from a venue today was not known before today.
         seen = rows.open_times + float(MINUTE_S) if self._recorded else None
         source = Source.REPLAY if self._recorded else Source.REST
@@ -142,35 +144,32 @@ def download(
     *,
     on_progress: OnProgress | None = None,
     stopping: threading.Event | None = None,
-    **options: object,
+    live: bool = False,
+    options: Mapping[str, object] | None = None,
 ) -> list[Downloaded]:
     """Fill the store with [start, end) (epoch seconds) of `instruments` from their venue; blocks until done.
+
+    Args:
+        live: mark what comes as repaired: a running feed should have brought it.
+        options: passed on to the venue's adapter.
 
     Raises:
         DownloadError: the window is empty or holds no past minute.
     """
     if end <= start:
         raise DownloadError("the window to download ends before it starts: swap --from and --to")
-    return asyncio.run(_download(venue.adapter, instruments, start, end, on_progress, stopping, options))
 
+    async def work() -> list[Downloaded]:
+        database = DatabaseThread()
+        try:
+            async with open_venue(venue.adapter, **(options or {})) as adapter:
+                first, last = _window(adapter, start, end)
+                downloader = Downloader(adapter, database, on_progress=on_progress, stopping=stopping, live=live)
+                return await downloader.all(instruments, first, last)
+        finally:
+            await asyncio.to_thread(database.close)
 
-async def _download(
-    adapter: str,
-    instruments: Sequence[Instrument],
-    start: int,
-    end: int,
-    on_progress: OnProgress | None,
-    stopping: threading.Event | None,
-    options: dict[str, object],
-) -> list[Downloaded]:
-    database = DatabaseThread()
-    try:
-        async with open_venue(adapter, **options) as venue:
-            first, last = _window(venue, start, end)
-            downloader = Downloader(venue, database, on_progress=on_progress, stopping=stopping)
-            return await downloader.all(instruments, first, last)
-    finally:
-        await asyncio.to_thread(database.close)
+    return asyncio.run(work())
 
 
 def _window(venue: Adapter, start: int, end: int) -> tuple[int, int]:
@@ -197,7 +196,7 @@ def load_history(opened: Opened, *, days: float, say: Say, stopping: threading.E
         return []
     venue = opened.run.venue
     reports = download(
-        venue, instruments, start, end + MINUTE_S, on_progress=progress, stopping=stopping, **opened.options
+        venue, instruments, start, end + MINUTE_S, on_progress=progress, stopping=stopping, options=opened.options
     )
     for report in reports:
         if report.error:

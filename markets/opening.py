@@ -64,14 +64,16 @@ def _open_replay(paths: Sequence[Path], live_s: int, speed: float) -> Opened:
     specs = asyncio.run(_instruments("replay", **options))
     started = clock.wall_now()
     names = ", ".join(path.stem for path in paths)
-    venue = _venue(f"replay-{started:%Y%m%d-%H%M%S-%f}", "replay", facts_of("replay"), title=f"Replay of {names}"[:120])
+    venue = venue_row(
+        f"replay-{started:%Y%m%d-%H%M%S-%f}", "replay", facts_of("replay"), title=f"Replay of {names}"[:120]
+    )
     _list(venue, specs, follow={spec.symbol for spec in specs})
     return Opened(start_run(venue, speed=speed), "replay", options)
 
 
 def _open(key: str, specs: list[InstrumentSpec]) -> Opened:
     facts = facts_of(key)
-    venue = _venue(key, key, facts, title=facts.title)
+    venue = venue_row(key, key, facts, title=facts.title)
     known = Instrument.objects.filter(venue=venue, followed=True).exists()
     _list(venue, specs, follow=set() if known else _first_followed(specs, real=facts.real))
     return Opened(start_run(venue), key)
@@ -82,7 +84,8 @@ async def _instruments(key: str, **options: object) -> list[InstrumentSpec]:
         return await venue.instruments()
 
 
-def _venue(key: str, adapter: str, facts: VenueFacts, *, title: str) -> Venue:
+def venue_row(key: str, adapter: str, facts: VenueFacts, *, title: str) -> Venue:
+    """The venue's row with the facts its adapter states, made or brought up to date."""
     kind = Venue.Kind.LIVE if facts.real else Venue.Kind.SIMULATED
     venue, _ = Venue.objects.update_or_create(
         key=key,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
 
 import numpy as np
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from lib.clock import MINUTE_S, epoch, from_epoch, wall_now
-from markets.copying import copy_out, to_epoch
+from markets.copying import fetch, to_epoch
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.schedule import due_closes
 from markets.values import IntArray
@@ -34,7 +34,7 @@ def due_and_good(instrument_ids: Sequence[int], start: int, end: int) -> dict[in
     due = due_closes(instrument_ids, start, end)
     limit = timedelta(seconds=MINUTE_S + settings.LATE_AFTER_S)
     span = [list(instrument_ids), from_epoch(start - MINUTE_S), from_epoch(end - MINUTE_S), limit]
-    rows = copy_out(_GOOD, span, (("instrument_id", ">i8"), ("open_time", ">i8")))
+    rows = fetch(_GOOD, span, (("instrument_id", ">i8"), ("open_time", ">i8")))
     closes = to_epoch(rows["open_time"]).astype(np.int64) + MINUTE_S
     owners = rows["instrument_id"]
     return {key: (closes_due, np.intersect1d(closes_due, closes[owners == key])) for key, closes_due in due.items()}
@@ -61,14 +61,17 @@ def _share(due: IntArray, good: IntArray) -> float | None:
     return len(good) / len(due) if len(due) else None
 
 
-def measure_day(venue_id: int, at: datetime) -> int:
-    """Write the score of the UTC day that holds `at`, so far, for every followed instrument; returns how many."""
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+def measure_day(venue_id: int, day: date, now: datetime) -> int:
+    """Write the score of a UTC day, as far as it has come by `now`, for every followed instrument; returns how many.
+
+    The candle that closes at midnight belongs to the day it tells of.
+    """
+    midnight = epoch(datetime.combine(day, time(), UTC))
     ids = list(Instrument.objects.filter(venue_id=venue_id, followed=True).values_list("id", flat=True))
-    end = min(epoch(at) - ceil(settings.LATE_AFTER_S), epoch(midnight) + DAY_S)
-    found = due_and_good(ids, epoch(midnight) + 1, end)
+    end = min(epoch(now) - ceil(settings.LATE_AFTER_S), midnight + DAY_S)
+    found = due_and_good(ids, midnight + 1, end)
     rows = [
-        DayQuality(instrument_id=key, day=midnight.date(), due=len(due), good=len(good))
+        DayQuality(instrument_id=key, day=day, due=len(due), good=len(good))
         for key, (due, good) in found.items()
         if len(due)
     ]

@@ -55,7 +55,7 @@ STANDARD = Profile("standard")
 QUICK = replace(
     STANDARD,
     name="quick",
-    max_rows=12_000,
+    max_rows=10_000,
     epochs=4,
     patience=1,
     batch=256,

@@ -1,12 +1,10 @@
 """The one input of every voter, the same in training, replay and live."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.timeframes import aggregate
 from markets.values import Books, FloatArray, IntArray
 
 UNKNOWN_LABEL = -1
@@ -39,22 +37,6 @@ class Samples:
         rows = self.features[self.index[:, 0], self.index[:, 1]]
         return rows if columns is None else rows[:, columns]
 
-    def windows(self, columns: IntArray, length: int) -> NDArray[np.float32]:
-        """Feature sequences (N, length, C) that end at each row; NaN before the first minute."""
-        return _gather(self.features[:, :, columns], self.index, length)
-
-    def candles(self, length: int) -> FloatArray:
-        """Candle sequences (N, length, 5) that end at each row; NaN before the first minute."""
-        return _gather(self.ohlcv, self.index, length)
-
-    def candles_of(self, minutes: int, length: int) -> FloatArray:
-        """The last `length` *closed* candles of `minutes` at each row, (N, length, 5)."""
-        times, folded = aggregate(self.open_times, self.ohlcv, minutes)
-        ends = times + minutes * 60
-        closes = self.open_times[self.index[:, 1]] + 60
-        last = np.searchsorted(ends, closes, side="right") - 1
-        return _gather(folded, np.stack([self.index[:, 0], last], axis=1), length)
-
     def labels(self) -> NDArray[np.int8]:
         """What happened next, (N,): 0 down, 1 tie, 2 up of sign(close[t+1] − open[t+1]); −1 where it is unknown.
 
@@ -67,11 +49,3 @@ class Samples:
         move = self.ohlcv[instruments, rows, 3] - self.ohlcv[instruments, rows, 0]
         known = inside & np.isfinite(move)
         return np.where(known, np.sign(np.nan_to_num(move)) + 1, UNKNOWN_LABEL).astype(np.int8)
-
-
-def _gather(source: NDArray[Any], index: IntArray, length: int) -> NDArray[Any]:
-    """Rows (N, length, C) of `source` (I, T, C) ending at `index`; NaN where a window starts before the first row."""
-    rows = index[:, 1, None] + np.arange(1 - length, 1)
-    out: NDArray[Any] = source[index[:, 0, None], np.maximum(rows, 0)]
-    out[rows < 0] = np.nan
-    return out

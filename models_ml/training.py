@@ -196,7 +196,7 @@ class _Writer:
                 code_version=code_version(),
                 seed=self.order.seed,
                 threshold=fitted.threshold,
-                metrics=_finite(fitted.metrics),
+                metrics={"validation": _finite(fitted.metrics), "later": _finite(fitted.later)},
                 trained_from=self.first,
                 trained_until=self.last,
                 trained_at=clock.wall_now(),

@@ -91,6 +91,14 @@ def delayed_position(tier: Tier, run: Run) -> int:
     return before.order_by("-id").values_list("id", flat=True).first() or 0
 
 
+def is_known(after_id: int, run: Run | None) -> bool:
+    """Whether everything after an event id is still kept and of this market; 0 stands for the beginning."""
+    if after_id == 0 or run is None:
+        return after_id == 0
+    events = PushEvent.objects.filter(venue_id=run.venue_id)
+    return events.filter(id__lte=after_id).exists() and events.filter(id__gte=after_id).exists()
+
+
 def _seen(tier: Tier, run: Run, to: str = "") -> Q:
     """The condition on rows with an instrument and a close_time; `to` is the lookup that leads to them."""
     seen = Q(**{f"{to}instrument__venue_id": run.venue_id})
@@ -104,9 +112,17 @@ def _seen(tier: Tier, run: Run, to: str = "") -> Q:
     return seen
 
 
+def followed_ids(run: Run | None) -> tuple[int, ...]:
+    """The followed instruments of a run's venue, in the order that plans count them."""
+    return tuple(_followed(run)) if run else ()
+
+
+def _followed(run: Run) -> QuerySet[Instrument, int]:
+    return Instrument.objects.filter(venue_id=run.venue_id, followed=True).order_by("pk").values_list("pk", flat=True)
+
+
 def _included(tier: Tier, run: Run) -> QuerySet[Instrument, int]:
-    followed = Instrument.objects.filter(venue_id=run.venue_id, followed=True)
-    return followed.order_by("pk").values_list("pk", flat=True)[: tier.instruments]
+    return _followed(run)[: tier.instruments]
 
 
 def _cutoff(tier: Tier, run: Run) -> datetime:

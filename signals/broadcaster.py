@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -22,9 +22,11 @@ from django.db import DatabaseError
 from prometheus_client import Counter, Gauge
 
 from accounts.plans import PLANS
-from markets.models import Instrument, Run
+from markets.models import Run
 from markets.runs import current_run, market_time
 from signals import groups, push
+from signals.access import followed_ids
+from signals.channels import Channel, Position, Ready
 from signals.groups import HELD_KINDS, Tier
 from signals.models import PushEvent
 from signals.sockets import RESTART, SLOW, Member, Text, batched
@@ -36,7 +38,6 @@ PULSE_S = 0.2  # prices leave this often; a delayed event is at most this late
 GATHER_S = 0.004  # events that arrive this close together leave as one frame
 PING_S = 3.0  # a silent line is told that it lives, so that a reader can say within 5 s that it does not
 YIELD_EVERY = 200  # sockets written to before other work of the loop gets its turn
-REMEMBERED = 1024  # frames a channel keeps for sockets that join while they leave
 PAGE = 1000
 LONGEST_DELAY_S = max(plan.delay_s for plan in PLANS.values())
 THREADS = 4  # for the database, shared by all sockets of the process
@@ -52,43 +53,6 @@ RESYNC = Text('{"type":"resync"}')
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass
-class Channel:
-    """One group: its sockets, the frames ready for them, and the events its delay still holds back."""
-
-    tier: Tier
-    position: "Position"
-    members: set[Member] = field(default_factory=set)
-    ready: list["Ready"] = field(default_factory=list)
-    told: deque["Ready"] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    held: deque[push.Event] = field(default_factory=deque)
-    quiet_since: float = 0.0
-
-    def take(self) -> tuple[list[str], tuple[Member, ...]]:
-        """What is ready and whom it is for; from here on a joining socket finds it in `told`."""
-        ready, self.ready = self.ready, []
-        self.told.extend(ready)
-        counted = max((entry.id for entry in ready if entry.counted), default=self.position.counted)
-        others = max((entry.id for entry in ready if not entry.counted), default=self.position.others)
-        self.position = Position(counted, others)
-        return [entry.text for entry in ready if entry.text is not None], tuple(self.members)
-
-
-class Ready(NamedTuple):
-    """One event's frame for one tier; no text where the plan includes nothing of it."""
-
-    id: int
-    counted: bool  # the frame carries its id, and readers read on from it
-    text: str | None
-
-
-class Position(NamedTuple):
-    """The last events a group has been told of: those whose id its readers count, and the others."""
-
-    counted: int
-    others: int
 
 
 @dataclass(frozen=True)
@@ -367,9 +331,7 @@ def _look(last: int, known: Run | None) -> News:
     run = current_run()
     if run is None:
         return News(None, (), 0, ())
-    followed = tuple(
-        Instrument.objects.filter(venue_id=run.venue_id, followed=True).order_by("pk").values_list("pk", flat=True)
-    )
+    followed = followed_ids(run)
     rows = PushEvent.objects.filter(venue_id=run.venue_id).order_by("id")
     if _venue(known) == run.venue_id:
         return News(run, followed, last, tuple(push.Event.of_row(row) for row in rows.filter(id__gt=last)[:PAGE]))

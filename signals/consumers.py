@@ -19,10 +19,10 @@ from lib.errors import CandorError
 from markets.models import Run
 from markets.runs import current_run, market_time
 from signals import push
-from signals.access import access_events
-from signals.broadcaster import RESYNC, Broadcaster, Position, running
+from signals.access import access_events, is_known
+from signals.broadcaster import RESYNC, Broadcaster, running
+from signals.channels import Position
 from signals.groups import is_counted, tier_of
-from signals.models import PushEvent
 from signals.rights import Warden, look_up
 from signals.sockets import JUNK, TOO_MANY, Member, Send
 
@@ -178,23 +178,15 @@ def read_missed(viewer: Viewer, after: int | None, told_of: Position, included: 
 def _frames(
     viewer: Viewer, after: int, told_of: Position, included: frozenset[int] | None, run: Run | None
 ) -> list[str] | None:
-    last = max(told_of)
-    if not is_known(after, last, run):
+    if not is_known(after, run):
         return None
-    rows = list(access_events(viewer, after, run).filter(id__lte=last)[: REPLAYED + 1])
+    rows = list(access_events(viewer, after, run).filter(id__lte=max(told_of))[: REPLAYED + 1])
     if len(rows) > REPLAYED:
         return None
     tier = tier_of(viewer)
     told = [row for row in rows if row.pk <= (told_of.counted if is_counted(row.kind, tier) else told_of.others)]
     frames = [push.frame_for(push.Event.of_row(row), tier, included) for row in told]
     return [text for text in frames if text is not None]
-
-
-def is_known(after: int, last: int, run: Run | None) -> bool:
-    """Whether everything after an event id is still in the log, and of this market."""
-    if after == 0 or run is None:
-        return after == 0
-    return after <= last and PushEvent.objects.filter(venue_id=run.venue_id, id__lte=after).exists()
 
 
 async def _guarded() -> Broadcaster:

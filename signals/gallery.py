@@ -86,7 +86,15 @@ def facts_in(state: str) -> RoundFacts:
 def _panel(state: str, note: str) -> dict[str, Any]:
     card = card_of(facts_in(state), AT + 18)
     row = {**card, "price": "61,231.0", "decimals": 1, "as_of": AT}
-    return {"state": state, "note": note, "card": card, "items": [row], "recent": [card], "suffix": f"-{state}"}
+    return {
+        "state": state,
+        "note": note,
+        "card": card,
+        "items": [row],
+        "recent": [card],
+        "suffix": f"-{state}",
+        "labelled": f" {state}-",
+    }
 
 
 @require_GET

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from numpy.typing import NDArray
 
 from lib import clock
+from lib.postgres import ensure_partitions
 from lib.transactions import on_commit
 from markets.models import Run
 from signals import events, push
@@ -28,6 +29,8 @@ def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
         return []
     now = clock.wall_now()
     with transaction.atomic():
+        at = clock.from_epoch(decided[0].close_time)
+        ensure_partitions("signals_round", at, at)
         rows = [_round(item, id_, now) for item, id_ in zip(decided, _new_ids(len(decided)), strict=True)]
         Round.objects.bulk_create(rows, ignore_conflicts=True)
         kept = Round.objects.filter(close_time=rows[0].close_time, pk__in=[row.pk for row in rows])

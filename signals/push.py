@@ -104,7 +104,7 @@ def recheck(*, organization_id: int | None = None, user_id: int | None = None) -
 
 
 def forget(before: datetime) -> int:
-    """Delete the events stored before a wall-clock instant; a reader that asks for them is told to load the page anew."""
+    """Delete the events stored before a wall-clock instant; who asks for them is told to load the page anew."""
     deleted, _ = PushEvent.objects.filter(created_at__lt=before).delete()
     return deleted
 

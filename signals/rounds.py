@@ -32,13 +32,10 @@ from signals.track_record import live_bins
 
 log = structlog.get_logger(__name__)
 
-FEATURE_ROWS = 64
-"""Feature rows that sequence voters read; every row of them needs its own look-back of candles before it."""
-
 BOOK_SNAPSHOTS = 64
 """Book snapshots that the order-book voter may read, newest last."""
 
-BARS = max(LOOKBACK + FEATURE_ROWS, VOTER_LOOKBACK)
+BARS = max(LOOKBACK, VOTER_LOOKBACK)
 
 
 def panel_rule(run: Run) -> PanelRule:
@@ -144,18 +141,21 @@ def _is_late(run: Run, close_time: int, arrived: float, received: float) -> bool
 
 def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[PanelVotes, dict[str, LoadedModel]]:
     """The nine votes on every instrument of the group."""
-    models = champions(run.venue_id, market_class)
+    models = {
+        seat: model
+        for seat, model in champions(run.venue_id, market_class).items()
+        if not isinstance(model, LoadedModel) or model.trained_until <= close_time  # nobody votes on what it learned from
+    }
     samples = samples_of_panel(panel)
     votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
     return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
 
 
 def samples_of_panel(panel: Panel) -> Samples:
-    """The voters' input at the panel's last row; features are built for the rows that sequences read."""
+    """The voters' input at the panel's last row; only that row has features, sequence voters read candles."""
     count, bars = panel.ohlcv.shape[:2]
     features = np.full((count, bars, len(COLUMNS)), np.nan, np.float32)
-    rows = min(FEATURE_ROWS, bars)
-    features[:, bars - rows :] = build(panel.open_times, panel.ohlcv, rows=rows)
+    features[:, -1:] = build(panel.open_times, panel.ohlcv, rows=1)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 

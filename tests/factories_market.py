@@ -66,8 +66,10 @@ def store(
     assert not report.refused, report
 
 
-def store_walk(instrument: Instrument, until: datetime, minutes: int, *, seed: int = 1, price: float = 100.0) -> None:
-    """Store a random walk whose last candle closes at `until`, each candle received as it closed."""
+def store_walk(
+    instrument: Instrument, until: datetime, minutes: int, *, seed: int = 1, price: float = 100.0, arrival_s: float = 0.4
+) -> None:
+    """Store a random walk whose last candle closes at `until`, each candle received `arrival_s` after its close."""
     rng = np.random.default_rng(seed)
     closes = price * np.exp(np.cumsum(rng.normal(0, 1e-3, minutes)))
     opens = np.r_[price, closes[:-1]]
@@ -87,7 +89,7 @@ def store_walk(instrument: Instrument, until: datetime, minutes: int, *, seed: i
         )
         for n in range(minutes)
     ]
-    seen = np.array([candle.open_time + clock.MINUTE_S + 0.4 for _, candle in rows])
+    seen = np.array([candle.open_time + clock.MINUTE_S + arrival_s for _, candle in rows])
     store_closed(rows, source=Source.STREAM, observed_at=seen, now=until + MINUTE)
 
 

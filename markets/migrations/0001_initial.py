@@ -9,63 +9,84 @@ REAL = "double precision NOT NULL"
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.RunSQL(PARTITION_FUNCTIONS, PARTITION_FUNCTIONS_DOWN),
         migrations.CreateModel(
-            name='Instrument',
+            name="Instrument",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('raw_symbol', models.CharField(help_text="The venue's own string", max_length=80)),
-                ('symbol', models.CharField(max_length=40)),
-                ('base', models.CharField(max_length=20)),
-                ('quote', models.CharField(max_length=20)),
-                ('market_class', models.CharField(help_text='crypto, forex, index, metal, binary', max_length=20)),
-                ('tick_size', models.FloatField(default=0.01)),
-                ('calendar', models.CharField(default='always', max_length=20)),
-                ('followed', models.BooleanField(default=False, help_text='Fed, decided and shown')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("raw_symbol", models.CharField(help_text="The venue's own string", max_length=80)),
+                ("symbol", models.CharField(max_length=40)),
+                ("base", models.CharField(max_length=20)),
+                ("quote", models.CharField(max_length=20)),
+                ("market_class", models.CharField(help_text="crypto, forex, index, metal, binary", max_length=20)),
+                ("tick_size", models.FloatField(default=0.01)),
+                ("calendar", models.CharField(default="always", max_length=20)),
+                ("followed", models.BooleanField(default=False, help_text="Fed, decided and shown")),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Venue',
+            name="Venue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=80, unique=True)),
-                ('adapter', models.CharField(help_text='Key in markets.venues.VENUES', max_length=40)),
-                ('title', models.CharField(max_length=120)),
-                ('kind', models.CharField(choices=[('live', 'Live'), ('simulated', 'Simulated'), ('replay', 'Replay')], max_length=10)),
-                ('capabilities', models.JSONField(default=list)),
-                ('terms_url', models.URLField(blank=True)),
-                ('licence', models.TextField(blank=True)),
-                ('redistribution', models.TextField(blank=True)),
-                ('limits', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=80, unique=True)),
+                ("adapter", models.CharField(help_text="Key in markets.venues.VENUES", max_length=40)),
+                ("title", models.CharField(max_length=120)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("live", "Live"), ("simulated", "Simulated"), ("replay", "Replay")], max_length=10
+                    ),
+                ),
+                ("capabilities", models.JSONField(default=list)),
+                ("terms_url", models.URLField(blank=True)),
+                ("licence", models.TextField(blank=True)),
+                ("redistribution", models.TextField(blank=True)),
+                ("limits", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.CreateModel(
-                    name='Candle',
+                    name="Candle",
                     fields=[
-                        ('pk', models.CompositePrimaryKey('instrument_id', 'open_time', blank=True, editable=False, primary_key=True, serialize=False)),
-                        ('open_time', models.DateTimeField()),
-                        ('open', models.FloatField()),
-                        ('high', models.FloatField()),
-                        ('low', models.FloatField()),
-                        ('close', models.FloatField()),
-                        ('volume', models.FloatField()),
-                        ('observed_at', models.DateTimeField(help_text='When we received it')),
-                        ('source', models.SmallIntegerField(help_text='markets.candles.Source')),
-                        ('flags', models.SmallIntegerField(default=0, help_text='markets.values.TaintFlag')),
-                        ('instrument', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='markets.instrument')),
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "instrument_id",
+                                "open_time",
+                                blank=True,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("open_time", models.DateTimeField()),
+                        ("open", models.FloatField()),
+                        ("high", models.FloatField()),
+                        ("low", models.FloatField()),
+                        ("close", models.FloatField()),
+                        ("volume", models.FloatField()),
+                        ("observed_at", models.DateTimeField(help_text="When we received it")),
+                        ("source", models.SmallIntegerField(help_text="markets.candles.Source")),
+                        ("flags", models.SmallIntegerField(default=0, help_text="markets.values.TaintFlag")),
+                        (
+                            "instrument",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                to="markets.instrument",
+                            ),
+                        ),
                     ],
                 ),
             ],
@@ -83,16 +104,37 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.CreateModel(
-                    name='BookSnapshot',
+                    name="BookSnapshot",
                     fields=[
-                        ('pk', models.CompositePrimaryKey('instrument_id', 'minute', blank=True, editable=False, primary_key=True, serialize=False)),
-                        ('minute', models.DateTimeField()),
-                        ('tick_size', models.FloatField()),
-                        ('offsets_ms', models.BinaryField(help_text="int32 (S,): milliseconds after the minute's start")),
-                        ('mids', models.BinaryField(help_text='float64 (S,)')),
-                        ('levels', models.BinaryField(help_text='int32 (S, 2, 20): half ticks away from the mid; int32 minimum = absent')),
-                        ('sizes', models.BinaryField(help_text='float32 (S, 2, 20)')),
-                        ('instrument', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='markets.instrument')),
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "instrument_id", "minute", blank=True, editable=False, primary_key=True, serialize=False
+                            ),
+                        ),
+                        ("minute", models.DateTimeField()),
+                        ("tick_size", models.FloatField()),
+                        (
+                            "offsets_ms",
+                            models.BinaryField(help_text="int32 (S,): milliseconds after the minute's start"),
+                        ),
+                        ("mids", models.BinaryField(help_text="float64 (S,)")),
+                        (
+                            "levels",
+                            models.BinaryField(
+                                help_text="int32 (S, 2, 20): half ticks away from the mid; int32 minimum = absent"
+                            ),
+                        ),
+                        ("sizes", models.BinaryField(help_text="float32 (S, 2, 20)")),
+                        (
+                            "instrument",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                to="markets.instrument",
+                            ),
+                        ),
                     ],
                 ),
             ],
@@ -110,15 +152,28 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.CreateModel(
-                    name='TradeFlow',
+                    name="TradeFlow",
                     fields=[
-                        ('pk', models.CompositePrimaryKey('instrument_id', 'minute', blank=True, editable=False, primary_key=True, serialize=False)),
-                        ('minute', models.DateTimeField()),
-                        ('buy', models.BinaryField(help_text='float32 (60,): bought volume')),
-                        ('sell', models.BinaryField(help_text='float32 (60,): sold volume')),
-                        ('count', models.BinaryField(help_text='int32 (60,)')),
-                        ('largest', models.BinaryField(help_text='float32 (60,)')),
-                        ('instrument', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='markets.instrument')),
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "instrument_id", "minute", blank=True, editable=False, primary_key=True, serialize=False
+                            ),
+                        ),
+                        ("minute", models.DateTimeField()),
+                        ("buy", models.BinaryField(help_text="float32 (60,): bought volume")),
+                        ("sell", models.BinaryField(help_text="float32 (60,): sold volume")),
+                        ("count", models.BinaryField(help_text="int32 (60,)")),
+                        ("largest", models.BinaryField(help_text="float32 (60,)")),
+                        (
+                            "instrument",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                to="markets.instrument",
+                            ),
+                        ),
                     ],
                 ),
             ],
@@ -133,120 +188,172 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.AddField(
-            model_name='instrument',
-            name='venue',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='instruments', to='markets.venue'),
+            model_name="instrument",
+            name="venue",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="instruments", to="markets.venue"
+            ),
         ),
         migrations.CreateModel(
-            name='FeedState',
+            name="FeedState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('live', 'Live'), ('delayed', 'Delayed'), ('down', 'Down')], default='down', max_length=10)),
-                ('since', models.DateTimeField()),
-                ('last_message_at', models.DateTimeField(blank=True, null=True)),
-                ('reconnects', models.PositiveIntegerField(default=0)),
-                ('skew_s', models.FloatField(blank=True, help_text='Venue clock minus ours', null=True)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('instrument', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='markets.instrument')),
-                ('venue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='markets.venue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("live", "Live"), ("delayed", "Delayed"), ("down", "Down")],
+                        default="down",
+                        max_length=10,
+                    ),
+                ),
+                ("since", models.DateTimeField()),
+                ("last_message_at", models.DateTimeField(blank=True, null=True)),
+                ("reconnects", models.PositiveIntegerField(default=0)),
+                ("skew_s", models.FloatField(blank=True, help_text="Venue clock minus ours", null=True)),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to="markets.instrument"
+                    ),
+                ),
+                ("venue", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="markets.venue")),
             ],
         ),
         migrations.CreateModel(
-            name='DerivativeStat',
+            name="DerivativeStat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('funding', 'Funding rate'), ('open_interest', 'Open interest')], max_length=20)),
-                ('at', models.DateTimeField()),
-                ('value', models.FloatField()),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='markets.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("funding", "Funding rate"), ("open_interest", "Open interest")], max_length=20
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("value", models.FloatField()),
+                ("instrument", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="markets.instrument")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'kind', 'at'), name='derivative_stat_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("instrument", "kind", "at"), name="derivative_stat_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='DayQuality',
+            name="DayQuality",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('due', models.PositiveIntegerField()),
-                ('good', models.PositiveIntegerField()),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='markets.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("due", models.PositiveIntegerField()),
+                ("good", models.PositiveIntegerField()),
+                ("instrument", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="markets.instrument")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'day'), name='quality_once_a_day')],
+                "constraints": [models.UniqueConstraint(fields=("instrument", "day"), name="quality_once_a_day")],
             },
         ),
         migrations.CreateModel(
-            name='CandleRevision',
+            name="CandleRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('open_time', models.DateTimeField()),
-                ('open', models.FloatField()),
-                ('high', models.FloatField()),
-                ('low', models.FloatField()),
-                ('close', models.FloatField()),
-                ('volume', models.FloatField()),
-                ('observed_at', models.DateTimeField(help_text='When the replaced values were received')),
-                ('replaced_at', models.DateTimeField(help_text='When the correction was received')),
-                ('instrument', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, to='markets.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("open_time", models.DateTimeField()),
+                ("open", models.FloatField()),
+                ("high", models.FloatField()),
+                ("low", models.FloatField()),
+                ("close", models.FloatField()),
+                ("volume", models.FloatField()),
+                ("observed_at", models.DateTimeField(help_text="When the replaced values were received")),
+                ("replaced_at", models.DateTimeField(help_text="When the correction was received")),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, to="markets.instrument"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['instrument', 'open_time'], name='markets_can_instrum_a10fc0_idx')],
+                "indexes": [models.Index(fields=["instrument", "open_time"], name="markets_can_instrum_a10fc0_idx")],
             },
         ),
         migrations.CreateModel(
-            name='Activation',
+            name="Activation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('horizon_s', models.PositiveIntegerField(default=60)),
-                ('at', models.DateTimeField(help_text='Market clock; the first close time this row speaks of')),
-                ('active', models.BooleanField()),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='activations', to='markets.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("horizon_s", models.PositiveIntegerField(default=60)),
+                ("at", models.DateTimeField(help_text="Market clock; the first close time this row speaks of")),
+                ("active", models.BooleanField()),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="activations", to="markets.instrument"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'horizon_s', 'at'), name='activation_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("instrument", "horizon_s", "at"), name="activation_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Refusal',
+            name="Refusal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('reason', models.CharField(max_length=30)),
-                ('count', models.PositiveIntegerField(default=0)),
-                ('sample', models.JSONField(default=dict)),
-                ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='markets.instrument')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("reason", models.CharField(max_length=30)),
+                ("count", models.PositiveIntegerField(default=0)),
+                ("sample", models.JSONField(default=dict)),
+                ("instrument", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="markets.instrument")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('instrument', 'day', 'reason'), name='refusal_once_a_day')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("instrument", "day", "reason"), name="refusal_once_a_day")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('loading', 'Loading history'), ('running', 'Running'), ('ended', 'Ended')], default='loading', max_length=10)),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('speed', models.FloatField(default=1.0, help_text='Candle minutes a minute that were asked for')),
-                ('speed_reached', models.FloatField(blank=True, null=True)),
-                ('market_at', models.DateTimeField(blank=True, help_text='Market clock of a recording; empty on live markets', null=True)),
-                ('market_end', models.DateTimeField(blank=True, null=True)),
-                ('beat_at', models.DateTimeField(blank=True, help_text="Wall clock of the feed's last sign of life", null=True)),
-                ('venue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='markets.venue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("loading", "Loading history"), ("running", "Running"), ("ended", "Ended")],
+                        default="loading",
+                        max_length=10,
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("speed", models.FloatField(default=1.0, help_text="Candle minutes a minute that were asked for")),
+                ("speed_reached", models.FloatField(blank=True, null=True)),
+                (
+                    "market_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Market clock of a recording; empty on live markets", null=True
+                    ),
+                ),
+                ("market_end", models.DateTimeField(blank=True, null=True)),
+                (
+                    "beat_at",
+                    models.DateTimeField(blank=True, help_text="Wall clock of the feed's last sign of life", null=True),
+                ),
+                ("venue", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="markets.venue")),
             ],
             options={
-                'indexes': [models.Index(fields=['-started_at'], name='markets_run_started_3ba71d_idx')],
+                "indexes": [models.Index(fields=["-started_at"], name="markets_run_started_3ba71d_idx")],
             },
         ),
         migrations.AddConstraint(
-            model_name='instrument',
-            constraint=models.UniqueConstraint(fields=('venue', 'raw_symbol'), name='instrument_once_per_venue'),
+            model_name="instrument",
+            constraint=models.UniqueConstraint(fields=("venue", "raw_symbol"), name="instrument_once_per_venue"),
         ),
         migrations.AddConstraint(
-            model_name='feedstate',
-            constraint=models.UniqueConstraint(fields=('venue', 'instrument'), name='feed_state_once', nulls_distinct=False),
+            model_name="feedstate",
+            constraint=models.UniqueConstraint(
+                fields=("venue", "instrument"), name="feed_state_once", nulls_distinct=False
+            ),
         ),
         AppendOnly("CandleRevision"),
         AppendOnly("Activation"),

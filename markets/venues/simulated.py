@@ -39,7 +39,7 @@ from markets.venues.base import (
 
 DAY_MINUTES = 1440
 DAY_S = DAY_MINUTES * MINUTE_S
-ANCHOR_DAY = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) // DAY_S
+ANCHOR_DAY = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) // DAY_S
 PAGE = 5000
 """Minutes a page of history covers at most."""
 STEPS = 120
@@ -115,13 +115,14 @@ def _draw_returns(seed: int, symbol: str, days: Sequence[int], sigma: float) -> 
 
 def _volatility(moves: FloatArray, shocks: FloatArray) -> FloatArray:
     """Relative volatility (1440, D) known before each minute, from uniform draws and unit shocks (1440, D)."""
-    limits = np.cumsum(REGIME_MOVES, axis=1)
+    to_calm, to_normal = np.cumsum(REGIME_MOVES, axis=1)[:, :2].T
     regime = np.searchsorted(np.cumsum(REGIME_REST), moves[0]).clip(0, 2)
     variance = np.ones(moves.shape[1])
     out = np.empty_like(moves)
     for minute in range(DAY_MINUTES):
         if minute:
-            regime = (moves[minute][:, None] > limits[regime, :2]).sum(axis=1)
+            draw = moves[minute]
+            regime = (draw > to_calm[regime]).astype(np.int64) + (draw > to_normal[regime])
             variance = (1 - ALPHA - BETA) + variance * (ALPHA * shocks[minute - 1] ** 2 + BETA)
         out[minute] = REGIME_SCALE[regime] * np.sqrt(variance)
     return out

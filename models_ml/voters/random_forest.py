@@ -79,6 +79,4 @@ class RandomForestVoter(TreeVoter):
         try:
             self.forest = skops.io.load(folder / FILE, trusted=TRUSTED)
         except (UntrustedTypesFoundException, BadZipFile) as error:
-            raise CorruptArtifact(
-                f"{folder / FILE} is no forest of ours ({error}): train again"
-            ) from error
+            raise CorruptArtifact(f"{folder / FILE} is no forest of ours ({error}): train again") from error

@@ -145,9 +145,9 @@ export class Board {
       if (list.querySelector(`[data-round="${CSS.escape(card.id)}"]`)) return;
       const row = list.querySelector("template").content.firstElementChild.cloneNode(true);
       fill(row, card);
-      const rows = [row, ...list.querySelectorAll(":scope > [data-round]")];
-      rows.sort((a, b) => Number(b.dataset.closeTime || card.close_time) - Number(a.dataset.closeTime || card.close_time));
       row.dataset.closeTime = card.close_time;
+      const rows = [row, ...list.querySelectorAll(":scope > [data-round]")];
+      rows.sort((a, b) => b.dataset.closeTime - a.dataset.closeTime);
       const focused = document.activeElement;
       list.replaceChildren(list.querySelector("template"), ...rows.slice(0, LATEST_ROWS));
       if (list.contains(focused)) focused.focus({ preventScroll: true });

@@ -176,6 +176,7 @@ class CandleChart {
       ? { time: start, open: this.last.open, high: Math.max(this.last.high, high), low: Math.min(this.last.low, low), close }
       : { time: start, open, high, low, close };
     this.candles.update(this.last);
+    this.area.dataset.last = close;
   }
 
   onFrame(frame) {

@@ -19,6 +19,7 @@ from accounts.access import (
     access_membership,
     access_memberships,
     access_organization,
+    memberships_of,
     require_managing,
     viewer_of,
     viewer_of_scope,
@@ -27,7 +28,7 @@ from accounts.access import (
 from accounts.models import Membership, Role, User
 from accounts.planning import change_plan
 from accounts.plans import DESK, FREE, PLANS, PRO, Plan
-from accounts.scoping import scope_to
+from accounts.scoping import acting_as, scope_to
 from tests.factories import join
 from tests.people import Person
 
@@ -59,6 +60,17 @@ def test_viewers_of_people(owner: Person, teammate: Person, newcomer: Person, op
     assert teammate.viewer.role == Role.MEMBER
     assert (newcomer.viewer.must_accept, newcomer.viewer.is_live) == (True, False)
     assert (operator.viewer.operator, operator.viewer.organization_id) == (True, None)
+
+
+def test_a_disabled_user_is_a_visitor(owner: Person) -> None:
+    owner.user.is_active = False
+    assert viewer_of_user(owner.user) == VISITOR
+
+
+def test_ones_memberships_are_not_the_colleagues(owner: Person, teammate: Person) -> None:
+    with scope_to(owner.organization.pk), acting_as(teammate.user.pk):
+        assert [membership.user_id for membership in memberships_of(teammate.user)] == [teammate.user.pk]
+        assert viewer_of_user(teammate.user).role == Role.MEMBER
 
 
 def test_a_change_of_plan_counts_at_once(owner: Person) -> None:

@@ -45,6 +45,7 @@ def test_the_whole_way(owner: Person) -> None:
     assert EmailAddress.objects.get(user=newcomer.user).verified  # the token came by mail
     assert newcomer.client.get("/organization/").status_code == 200
     assert newcomer.client.post(f"/invitation/{token}/").status_code == 404  # works once
+    assert b"Open invitations" not in owner.client.get("/organization/").content
     with scope_to(owner.organization.pk):
         assert AuditEntry.objects.filter(action="member.joined", user=newcomer.user).exists()
 
@@ -65,6 +66,14 @@ def test_an_invitation_is_for_its_address_only(owner: Person, stranger: Person) 
     assert lasting(answers[0].content).replace(token, "") == lasting(answers[1].content).replace("no-such-token", "")
     assert stranger.client.post(f"/invitation/{token}/").status_code == 404
     assert accept_invitation(stranger.user, token) is None
+    assert owner.client.post(f"/invitation/{token}/").status_code == 404  # though it is their organization's
+
+
+def test_the_last_instant_is_over() -> None:
+    now = wall_now()
+    invitation = Invitation(expires_at=now)
+    assert invitation.is_open(now - timedelta(microseconds=1))
+    assert not invitation.is_open(now)
 
 
 def test_a_visitor_is_sent_to_the_sign_in_page_and_back(owner: Person, visitor: Person) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from pytest_django import Settings
 
+from accounts.checks import default_plan
 from accounts.errors import PlanError
 from accounts.events import plan_changed
 from accounts.models import AuditEntry
@@ -61,3 +63,10 @@ def test_a_change_to_nothing_changes_nothing(owner: Person, told: list[dict[str,
     with scope_to(owner.organization.pk), pytest.raises(PlanError):
         change_plan(owner.organization, "gold", by=owner.user)
     assert (owner.viewer.plan, told) == (DESK, [])
+
+
+def test_a_default_plan_that_does_not_exist_stops_the_start(settings: Settings) -> None:
+    assert default_plan() == []
+    settings.DEFAULT_PLAN = "gold"
+    (error,) = default_plan()
+    assert (error.id, error.hint) == ("candor.E010", "Use one of: free, pro, desk.")

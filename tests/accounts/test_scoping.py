@@ -82,7 +82,9 @@ def test_every_tenant_table_is_fenced(owner_connection: Raw) -> None:
         ).fetchone(), f"{table}: no policy"
 
 
-@pytest.mark.parametrize("settings", [{}, {"organization": "", "user": "", "key_prefix": "", "operator": ""}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"organization": "", "user": "", "key_prefix": "", "operator": ""}, {"operator": "off"}]
+)
 def test_without_settings_there_is_nothing(
     two_tenants: tuple[Organization, Organization], owner_connection: Raw, app_connection: Raw, settings: dict[str, str]
 ) -> None:

@@ -1,12 +1,12 @@
 """A real browser against a real server: nothing may leave the machine, and nothing may go wrong unseen."""
 
+import json
 import os
 import re
-import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -14,10 +14,18 @@ import uvicorn
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocketRoute, sync_playwright
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+from tests.people import Person
+from tools.find_chromium import found
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 OWN = re.compile(r"^(https?|wss?)://127\.0\.0\.1[:/]|^(data|blob|about):")
 
 
@@ -30,10 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _chromium() -> str:
-    found = os.environ.get("CANDOR_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if found:
-        return found
-    reason = "no Chromium found: install the package `chromium` or set CANDOR_CHROMIUM"
+    if path := found():
+        return path
+    reason = "no Chromium found: install the package `chromium` or run `playwright install chromium`"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -49,14 +56,41 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Scope]]
+Send = Callable[[Scope], Awaitable[None]]
+
+
+class Counted:
+    """The application, with a count of the requests it is answering."""
+
+    def __init__(self, application: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self.application = application
+        self.busy = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        self.busy += 1
+        try:
+            await self.application(scope, receive, send)
+        finally:
+            self.busy -= 1
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The whole application on a bound socket, in a thread; the address of its front page."""
+def counted() -> Counted:
+    """The whole application."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     from config.asgi import application
 
+    return Counted(application)
+
+
+@pytest.fixture(scope="session")
+def server(counted: Counted) -> Iterator[str]:
+    """The application on a bound socket, in a thread; the address of its front page."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        config = uvicorn.Config(application, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(counted, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
@@ -67,9 +101,10 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def site(transactional_db: None, server: str) -> str:
-    """The running application over this test's database."""
-    return server
+def site(transactional_db: None, server: str, counted: Counted) -> Iterator[str]:
+    """The running application over this test's database; it is idle before the database is emptied."""
+    yield server
+    _wait(lambda: counted.busy == 0, "a request is still being answered")
 
 
 class Watched:
@@ -114,8 +149,15 @@ def open_page(browser: Browser, site: str, watched: Watched) -> Iterator[OpenPag
     """Open a page of the site: `open_page("/", user=…, width=…, **context options)`."""
     contexts: list[BrowserContext] = []
 
-    def opened(path: str = "/", *, user: Client | None = None, width: int = 1280, before: Any = None, **options: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, base_url=site, **options)
+    def opened(
+        path: str = "/",
+        *,
+        user: Client | None = None,
+        width: int = 1280,
+        before: Callable[[Page], None] | None = None,
+        **options: object,
+    ) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, base_url=site, **options)  # type: ignore[arg-type]  # what a test asks of a context
         contexts.append(context)
         if user is not None:
             cookies = [{"name": key, "value": morsel.value, "url": site} for key, morsel in user.cookies.items()]
@@ -162,10 +204,14 @@ class Wire:
 
     def send(self, *frames: dict[str, Any]) -> None:
         """Send frames over the newest socket; several go as one batch, as the broadcaster sends them."""
-        import json
-
         frame = frames[0] if len(frames) == 1 else {"type": "batch", "frames": list(frames)}
         self.routes[-1].send(json.dumps(frame))
+
+
+@pytest.fixture
+def member(transactional_db: None, owner: Person) -> Client:
+    """A member on the Desk plan who has accepted the disclaimer."""
+    return owner.client
 
 
 @pytest.fixture

@@ -31,6 +31,13 @@ def words(page: Page, selector: str = "#focus") -> str:
     return " ".join(CLOCKS.sub("", text).split())
 
 
+def run(page: Page, wire: Wire, seconds: int) -> None:
+    """Let the page's time pass, with the signs of life that the server gives."""
+    for _ in range(seconds):
+        page.clock.run_for(1_000)
+        wire.send({"type": "ping"})
+
+
 def say(wire: Wire, kind: str, number: int, *cards: Card) -> None:
     wire.send({"type": kind, "id": number, "close_time": cards[0]["close_time"], "cards": list(cards)})
 
@@ -114,18 +121,20 @@ def test_the_countdown_runs_by_the_servers_clock(
         page.clock.install(time=wall_now() + timedelta(seconds=90))
         wire.attach(page)
 
-    left = 45
+    left = 50
     wire.skew_s = signal.expires_at.timestamp() - wall_now().timestamp() - left
     page = open_page(user=member, before=wrong_clock)
     timer = page.locator("#focus [data-countdown]")
     expect(page.locator("[data-link]")).to_have_text("Connected")
-    seen = timer.inner_text()
-    assert seen in {"0:45", "0:44", "0:43", "0:42"}, seen
-    start = int(seen[2:])
-    for gone, text in ((10, f"0:{start - 10:02d}"), (start - 11, "0:01"), (2, "resolving"), (30, "resolving")):
-        page.clock.run_for(gone * 1000)
-        wire.send({"type": "ping"})
-        assert timer.inner_text() in {text, f"0:{max(int(text[2:]) - 1, 0):02d}"} if text[0] == "0" else timer.inner_text() == text
+    start = int(timer.inner_text()[2:])
+    assert left - 3 <= start <= left  # the page took up to three seconds to load, and no ninety
+    run(page, wire, start - 30)
+    assert timer.inner_text() in {"0:30", "0:29", "0:28"}
+    run(page, wire, 27)
+    assert timer.inner_text() in {"0:03", "0:02", "0:01"}
+    for seconds in (4, 5):
+        run(page, wire, seconds)
+        assert timer.inner_text() == "resolving"
     lost = records.judged(signal, "lost")
     say(wire, "outcomes", 1, card_of(Round.objects.get(pk=signal.round_id), signal, lost))
     expect(timer).to_be_hidden()
@@ -156,9 +165,7 @@ def test_stale_values_never_look_live(
 
     page = open_page(user=member, before=clocked)
     expect(page.locator("[data-link]")).to_have_text("Connected")
-    for _ in range(60):
-        page.clock.run_for(4_000)
-        wire.send({"type": "ping"})
+    run(page, wire, 240)
     fresh = page.locator("[data-fresh]")
     assert fresh.count() >= 4
     for place in range(fresh.count()):
@@ -213,7 +220,9 @@ def test_prices_move_the_candle_and_the_row(
     expect(area).to_have_attribute("data-bars", "120")
     instrument, at = market.instruments[0], int(market.now.timestamp())
     forming = [at, 61_000.0, 61_100.0, 60_900.0, 61_050.5, 3.0]
-    wire.send({"type": "prices", "prices": {str(instrument.pk): [61_050.5, at + 5]}, "forming": {str(instrument.pk): forming}})
+    wire.send(
+        {"type": "prices", "prices": {str(instrument.pk): [61_050.5, at + 5]}, "forming": {str(instrument.pk): forming}}
+    )
     expect(page.locator(f"[data-price='{instrument.pk}']")).to_have_text("61,050.5")
     expect(area).to_have_attribute("data-last", "61050.5")
 

@@ -80,11 +80,13 @@ class FaultProxy:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        self._mode = Mode.OK
+        self._open.set()
         self._break()
+        # Broken connections end their own tasks; cancelling them instead would be logged as errors.
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=2)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

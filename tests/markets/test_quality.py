@@ -70,7 +70,7 @@ def test_nothing_due_is_no_score() -> None:
 def test_the_day_is_written_and_rewritten(btc: Instrument) -> None:
     store(btc, 60, skip=(7,))
     for minutes, expected in ((30, (30, 29)), (60, (60, 59))):
-        assert quality.measure_day(btc.venue_id, at(START + minutes * 60 + 4)) == 1
+        assert quality.measure_day(btc.venue_id, at(START).date(), at(START + minutes * 60 + 4)) == 1
         row = DayQuality.objects.get(instrument=btc)
         assert (row.due, row.good) == expected
     assert row.score == 59 / 60

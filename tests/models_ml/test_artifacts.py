@@ -15,8 +15,8 @@ from models_ml.artifacts import CorruptArtifact, WrongFeatures
 from models_ml.voters.random_forest import RandomForestVoter
 from tests.models_ml.small import fitted, parts
 
-ROUNDS = int(os.environ.get("CANDOR_FAULT_COUNT", "20"))
-"""Random faults of each kind; `make faults` raises it."""
+ROUNDS = 1000 if os.environ.get("CANDOR_FAULTS") == "full" else 20
+"""Random faults of each kind; `make faults` asks for the full count."""
 SEATS = ("xgb", "random_forest", "gru")
 
 
@@ -54,6 +54,7 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seat", SEATS)
 def test_flipped_bits_are_refused(seat: str, tmp_path: Path) -> None:
     folder, rng = tmp_path / "model", np.random.default_rng(5)
@@ -70,6 +71,7 @@ def test_flipped_bits_are_refused(seat: str, tmp_path: Path) -> None:
     artifacts.read(folder, seat, sha, "hash")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seat", SEATS)
 def test_truncated_files_are_refused(seat: str, tmp_path: Path) -> None:
     folder, rng = tmp_path / "model", np.random.default_rng(6)
@@ -82,6 +84,7 @@ def test_truncated_files_are_refused(seat: str, tmp_path: Path) -> None:
         path.write_bytes(sane)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seat", SEATS)
 def test_missing_and_added_files_are_refused(seat: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"

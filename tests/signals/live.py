@@ -11,12 +11,13 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 Frame = dict[str, Any]
 
 
 @contextmanager
-def serving(**options: Any) -> Iterator[str]:
+def serving() -> Iterator[str]:
     """`host:port` of a uvicorn that serves the platform from a thread of its own, as in life."""
     from config.asgi import application
 
@@ -24,7 +25,11 @@ def serving(**options: Any) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)
         config = uvicorn.Config(
-            application, lifespan="off", log_level="error", ws="websockets-sansio", timeout_graceful_shutdown=1, **options
+            application,
+            lifespan="off",
+            log_level="error",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -86,11 +91,16 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    address: str, session: str | None = None, *, origin: str | None = "http://127.0.0.1", **options: Any
+    address: str, session: str | None = None, *, origin: str | None = "http://127.0.0.1", max_queue: int = 16
 ) -> AsyncIterator[Reader]:
     """A reader connected to `address`, with a session's cookie where one is given."""
     headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}"} if session else {}
     async with connect(
-        f"ws://{address}/ws/board/", origin=origin, additional_headers=headers, compression=None, max_size=None, **options
-    ) as connection:  # type: ignore[arg-type]  # websockets' Origin is a string
+        f"ws://{address}/ws/board/",
+        origin=Origin(origin) if origin else None,
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+        max_queue=max_queue,
+    ) as connection:
         yield Reader(connection)

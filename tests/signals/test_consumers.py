@@ -244,7 +244,7 @@ async def test_one_person_may_open_so_many_sockets(address: str, stranger: Perso
 
 def _log_out(person: Person) -> None:
     request = HttpRequest()
-    request.session = person.client.session  # type: ignore[assignment]  # the client's session is the request's
+    request.session = person.client.session
     request.user = person.user
     logout(request)
 
@@ -289,9 +289,7 @@ async def test_accepting_the_terms_widens_an_open_page(address: str, newcomer: P
 Fire = Callable[[], Awaitable[None]]
 
 
-async def test_slow_reader_is_closed_and_its_neighbours_do_not_notice(
-    run: Run, address: str, stranger: Person
-) -> None:
+async def test_slow_reader_is_closed_and_its_neighbours_do_not_notice(run: Run, address: str, stranger: Person) -> None:
     session = session_of(stranger)
     filler = "x" * 100_000
     card = {"instrument": (await database_sync_to_async(instruments_of)(run))[0].pk, "filler": filler}

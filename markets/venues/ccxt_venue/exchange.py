@@ -44,10 +44,11 @@ class Sink(Protocol):
 
 @dataclass
 class FrameCount:
-    """Garbage of one venue: how much, how much in a row, and the last few samples."""
+    """Garbage of one venue: how much, how much in a row, the last few samples; and events nobody took in time."""
 
     bad: int = 0
     streak: int = 0
+    dropped: int = 0
     samples: deque[str] = field(default_factory=lambda: deque(maxlen=5))
 
     def reject(self, frame: object, error: Exception) -> bool:

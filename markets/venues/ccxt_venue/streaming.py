@@ -53,7 +53,6 @@ class Session:
         self._lost: VenueError | None = None
         self._book_slots: dict[str, int] = {}
         self._hooked = exchange.id in BINANCE_IDS
-        self.dropped = 0
 
     async def events(self) -> AsyncGenerator[VenueEvent, None]:
         """Everything that arrives; raises `VenueError` once the connection is lost, after what arrived before it."""
@@ -112,10 +111,11 @@ class Session:
                 payload = await ask()
             except (ccxt.BaseError, *GARBAGE_ERRORS) as error:
                 problem = translated(error, self._exchange.id)
-                if essential or problem.permanent:
+                if essential:
                     self._fail(problem)
+                log.warning("a stream of %s failed: %s", self._exchange.id, problem)
+                if essential or problem.permanent:
                     return
-                log.warning("stream of %s pauses: %s", self._exchange.id, problem)
                 await asyncio.sleep(problem.retry_after or RETRY_S)
                 continue
             try:
@@ -155,7 +155,7 @@ class Session:
 
     def _put(self, event: VenueEvent) -> None:
         if len(self._waiting) >= BACKLOG and not (isinstance(event, Ohlcv) and event.closed):
-            self.dropped += 1
+            self._frames.dropped += 1
             return
         self._waiting.append(event)
         self._wake.set()

@@ -59,17 +59,15 @@ class Command(BaseCommand):
         self._report(venue, run, as_json=options["as_json"])
 
     def _report(self, venue: Venue, run: TrainingRun, *, as_json: bool) -> None:
-        versions = ModelVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by(
-            "market_class", "id"
-        )
+        versions = ModelVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by("market_class", "id")
         rows = [{"class": v.market_class, "voter": v.voter, "threshold": v.threshold, **v.metrics} for v in versions]
         if as_json:
             self.stdout.write(json.dumps({"venue": venue.key, "profile": run.profile, "voters": rows}))
             return
         for row in rows:
-            n, auc = row.get("n"), row.get("auc")
-            shown = "n/a" if auc is None else f"{auc:.3f}"
-            self.stdout.write(f"{row['class']:8} {row['voter']:14} validation n={n} auc={shown}")
+            later = row["later"]  # minutes that neither the fit nor its threshold ever met
+            auc = "n/a" if later.get("auc") is None else f"{later['auc']:.3f}"
+            self.stdout.write(f"{row['class']:8} {row['voter']:14} later minutes n={later.get('n')} auc={auc}")
 
 
 def _venue(key: str) -> Venue:

@@ -1,10 +1,9 @@
-"""The ccxt adapter over real sockets: the real library against the loopback venue."""
+"""The ccxt adapter over sockets: the real library against the loopback venue."""
 
 import asyncio
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,221 +11,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from markets.values import BookTop, Ohlcv, Trade, VenueEvent
-from markets.venues import Capability, UnknownSymbolError, UnknownVenueError, VenueError, open_venue
-from markets.venues.ccxt_venue.client import CcxtVenue
+from markets.values import BookTop, Heartbeat, Ohlcv, Trade, VenueEvent
+from markets.venues import VenueError
+from markets.venues.ccxt_venue.breaker import Breaker
+from markets.venues.ccxt_venue.closing import ClosingRule
+from markets.venues.ccxt_venue.exchange import FrameCount, build
+from markets.venues.ccxt_venue.streaming import BACKLOG, Session
+from tests.faults.proxy import FaultProxy, Mode
+from tests.markets.venues.hearing import BTC, ETH, STREAM, after, closed, history, listen, row, values
 from tests.venue_server import VenueServer
 from tests.venue_wire import Book, RestFault, forming, generated, recorded
-
-BTC, ETH = "BTC/USDT", "ETH/USDT"
-STREAM = "btcusdt@kline_1m"
-
-
-@pytest.fixture
-def still() -> Iterator[VenueServer]:
-    """A venue in real time that only sends what the test pushes."""
-    with VenueServer(generated(["BTCUSDT", "ETHUSDT"])) as server:
-        yield server
-
-
-@pytest.fixture
-def quick() -> Iterator[VenueServer]:
-    """A venue that tells a minute each second."""
-    with VenueServer(generated(["BTCUSDT", "ETHUSDT"]), play=True, speed=60) as server:
-        yield server
-
-
-async def history(venue: CcxtVenue, symbol: str, start: int, end: int, timeframe: str = "1m") -> list[Ohlcv]:
-    return [candle async for page in venue.history(symbol, start, end, timeframe) for candle in page]
-
-
-async def listen(venue: CcxtVenue, symbols: list[str], enough: Callable[[list[VenueEvent]], bool]) -> list[VenueEvent]:
-    """Events until there are enough; fails after 20 s."""
-    seen: list[VenueEvent] = []
-
-    async def take() -> None:
-        async with aclosing(venue.stream(symbols)) as stream:
-            async for event in stream:
-                seen.append(event)
-                if enough(seen):
-                    return
-
-    await asyncio.wait_for(take(), 20)
-    return seen
-
-
-def closed(events: list[VenueEvent]) -> list[Ohlcv]:
-    return [event for event in events if isinstance(event, Ohlcv) and event.closed]
-
-
-def row(server: VenueServer, candle: Ohlcv) -> tuple[float, ...]:
-    return tuple(server.row(candle.symbol.replace("/", ""), candle.open_time))
-
-
-def values(candle: Ohlcv) -> tuple[float, ...]:
-    return (candle.open_time, candle.open, candle.high, candle.low, candle.close, candle.volume)
-
-
-async def after(delay: float, action: Callable[[], object]) -> None:
-    """Let a thread of the server act while the loop listens."""
-    await asyncio.sleep(delay)
-    await asyncio.to_thread(action)
-
-
-# -- REST
-
-
-async def test_the_whole_market_list_comes_with_ticks(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        listed = {spec.symbol: spec for spec in await venue.instruments()}
-    assert set(listed) == {BTC, ETH}
-    assert (listed[BTC].base, listed[BTC].quote, listed[BTC].tick_size) == ("BTC", "USDT", 0.01)
-
-
-async def test_history_pages_through_closed_candles_only() -> None:
-    with VenueServer(generated(["BTCUSDT"], minutes=5000)) as server:
-        async with server.venue() as venue:
-            now = int(server.now())
-            found = await history(venue, BTC, now - 2400 * 60, now + 600)
-        rows = server.candles["BTCUSDT"]
-    times = [candle.open_time for candle in found]
-    assert times == list(range(times[0], times[-1] + 60, 60))
-    assert times[-1] + 60 <= now, "the forming candle was taken for closed"
-    assert len(found) >= 2399
-    assert [values(candle) for candle in found[-5:]] == [tuple(one) for one in rows[rows[:, 0] <= times[-1]][-5:]]
-    assert sum("klines" in path for _, path, _ in server.requests) >= 3
-
-
-async def test_a_changed_forming_candle_changes_nothing(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        now = int(still.now())
-        before = await history(venue, BTC, now - 600, now)
-        at = int(np.searchsorted(still.candles["BTCUSDT"][:, 0], now, side="right")) - 1
-        still.candles["BTCUSDT"][at, 1:5] *= 3
-        assert (await history(venue, BTC, now - 600, now))[: len(before)] == before
-
-
-async def test_history_goes_on_over_a_hole_and_in_other_timeframes() -> None:
-    candles = generated(["BTCUSDT"], minutes=600)
-    candles["BTCUSDT"] = np.delete(candles["BTCUSDT"], slice(100, 140), axis=0)
-    with VenueServer(candles) as server:
-        async with server.venue() as venue:
-            start, now = int(candles["BTCUSDT"][0, 0]), int(server.now())
-            found = await history(venue, BTC, start, now)
-            quarters = await history(venue, BTC, start, now, "15m")
-    assert np.diff([candle.open_time for candle in found]).max() == 41 * 60
-    assert all(candle.open_time % 900 == 0 and candle.open_time + 900 <= now for candle in quarters)
-
-
-async def test_an_unknown_symbol_and_an_unknown_venue_say_so(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        with pytest.raises(UnknownSymbolError, match="DOGE/XYZ"):
-            await history(venue, "DOGE/XYZ", 0, 60)
-        with pytest.raises(UnknownSymbolError, match="DOGE/XYZ"):
-            await listen(venue, ["DOGE/XYZ"], bool)
-    with pytest.raises(UnknownVenueError, match="no venue 'nowhere'"):
-        open_venue("nowhere")
-    with pytest.raises(VenueError, match="channels"):
-        open_venue("binance", channels=["gossip"])
-
-
-async def test_too_many_requests_are_obeyed(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        await venue.instruments()
-        now = int(still.now())
-        still.script(RestFault(status=429, headers={"Retry-After": "2"}))
-        with pytest.raises(VenueError, match="too many requests") as refused:
-            await history(venue, BTC, now - 600, now)
-        assert refused.value.retry_after == 2
-        assert not refused.value.permanent
-        sent = len(still.requests)
-        with pytest.raises(VenueError, match="paused") as paused:
-            await history(venue, BTC, now - 600, now)
-        assert len(still.requests) == sent, "a request left although the venue had asked for a pause"
-        await asyncio.sleep(paused.value.retry_after or 0)
-        assert len(await history(venue, BTC, now - 600, now)) >= 9
-
-
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        (RestFault(status=503, body="{}"), "503"),
-        (RestFault(status=418, headers={"Retry-After": "1"}), "418"),
-        (RestFault(status=502, body="<html><h1>Bad gateway</h1></html>"), "502"),
-        (RestFault(status=200, body="<!DOCTYPE html><p>hello</p>"), "web page"),
-        (RestFault(status=200, body='{"what": 1}'), "candle time is None"),
-        (RestFault(status=200, body='[["soon","1","1","1","1","1"]]'), "candle time is None"),
-        (RestFault(status=200, body='[[60000,"NaN","1","1","1","1"]]'), "not a"),
-        (RestFault(status=200, body="[[60000,1,1,1,1,1],[60000,1,1,1,1,1]]"), "ascending"),
-        (RestFault(status=200, body="[[60000,1,1]]"), "not a number"),
-        (RestFault(status=200, body="[" * 3000), "not a list"),
-    ],
-)
-async def test_broken_answers_are_one_kind_of_error(still: VenueServer, fault: RestFault, says: str) -> None:
-    async with still.venue() as venue:
-        await venue.instruments()
-        still.script(fault)
-        with pytest.raises(VenueError, match=says):
-            await history(venue, BTC, 0, 600)
-
-
-async def test_nobody_there_is_a_passing_fault() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with open_venue("binance", base_url=f"http://127.0.0.1:{port}") as venue:
-        with pytest.raises(VenueError) as nobody:
-            await venue.instruments()
-    assert not nobody.value.permanent
-    with VenueServer(generated(["BTCUSDT"])) as server:
-        async with server.venue(ws_url=f"ws://127.0.0.1:{port}/stream") as venue:
-            with pytest.raises(VenueError, match="socket failed"):
-                await listen(venue, [BTC], bool)
-
-
-async def test_an_outage_opens_the_circuit_and_ends(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        await venue.instruments()
-        sent = len(still.requests)
-        still.script(RestFault(status=500, body="{}", times=3))
-        now = int(still.now())
-        for _ in range(20):
-            with pytest.raises(VenueError):
-                await history(venue, BTC, now - 600, now)
-        assert len(still.requests) == sent + 3
-        assert venue.breaker.refused == 17
-
-
-async def test_a_slow_drip_is_cut_off(still: VenueServer) -> None:
-    async with still.venue(timeout_s=1) as venue:
-        await venue.instruments()
-        still.script(drip_s=30.0)
-        started = time.monotonic()
-        with pytest.raises(VenueError, match="RequestTimeout"):
-            await history(venue, BTC, 0, 600)
-        assert time.monotonic() - started < 5
-
-
-async def test_skew_is_measured(still: VenueServer) -> None:
-    async with still.venue() as venue:
-        assert abs(await venue.clock_skew() or 0) < 0.5
-        still.script(skew_s=90.0)
-        assert await venue.clock_skew() == pytest.approx(90, abs=0.5)
-
-
-async def test_funding_and_open_interest_of_perpetuals(still: VenueServer) -> None:
-    async with still.venue(market_types=["spot", "linear"]) as venue:
-        assert {Capability.FUNDING, Capability.OPEN_INTEREST} <= venue.facts.capabilities
-        (rate,) = await venue.funding(["BTC/USDT:USDT"])
-        (interest,) = await venue.open_interest(["BTC/USDT:USDT"])
-        assert rate.rate == 0.0001
-        assert rate.next_at is not None
-        assert rate.next_at > still.now()
-        assert interest.amount == 1234.5
-        with pytest.raises(VenueError):
-            await venue.funding([BTC])
-
-
-# -- sockets
 
 
 async def test_a_stream_brings_what_the_venue_told(quick: VenueServer) -> None:
@@ -306,6 +100,64 @@ async def test_a_cut_is_said_at_once_and_the_next_stream_works(quick: VenueServe
         await cut
         again = closed(await listen(venue, [BTC], lambda seen: len(closed(seen)) >= 2))
     assert values(again[0]) == row(quick, again[0])
+
+
+async def test_a_refused_book_does_not_end_the_candles(quick: VenueServer) -> None:
+    quick.script(RestFault(status=429, headers={"Retry-After": "1"}, path="depth"))
+    async with quick.venue(channels=["candles", "book"]) as venue:
+        events = await listen(venue, [BTC], lambda seen: any(isinstance(event, BookTop) for event in seen))
+    assert closed(events), "candles came while the book was refused"
+
+
+async def test_an_unconfirmed_candle_does_not_end_the_stream(quick: VenueServer) -> None:
+    quick.script(RestFault(status=500, path="klines"), silent_ids=frozenset({"ETHUSDT"}))
+    async with quick.venue(channels=["candles"]) as venue:
+        events = await listen(venue, [BTC, ETH], lambda seen: ETH in {c.symbol for c in closed(seen)})
+    assert BTC in {candle.symbol for candle in closed(events)}
+
+
+@pytest.mark.slow
+async def test_pongs_are_heartbeats_and_their_absence_ends_the_stream(still: VenueServer) -> None:
+    with FaultProxy("127.0.0.1", still.port) as proxy:
+        async with still.venue(channels=["candles"], ws_url=f"ws://127.0.0.1:{proxy.port}/stream") as venue:
+            await venue.instruments()
+            async with aclosing(venue.stream([BTC])) as stream:
+                assert isinstance(await asyncio.wait_for(anext(stream), 25), Heartbeat)
+                await asyncio.to_thread(proxy.set, Mode.BLACK_HOLE)
+                with pytest.raises(VenueError, match="keepalive"):
+                    await asyncio.wait_for(exhausted(stream), 45)
+
+
+async def exhausted(stream: AsyncIterator[VenueEvent]) -> None:
+    """Take events until the stream ends."""
+    async for _ in stream:
+        pass
+
+
+async def test_a_reader_too_slow_loses_forming_candles_never_closed_ones() -> None:
+    breaker, frames = Breaker("binance"), FrameCount()
+    session = Session(
+        build("binance", breaker, frames, settings={"timeout_s": 1}),
+        frames,
+        [BTC],
+        channels=frozenset(),
+        closing=ClosingRule([BTC], flagged=True, started=0.0),
+        confirm=nobody,
+        now=time.time,
+        book_every_s=5.0,
+    )
+    for n in range(BACKLOG + 5):
+        session.kline(Ohlcv(BTC, 60 * n, 1, 1, 1, 1, 1, closed=False))
+    session.kline(Ohlcv(BTC, 0, 1, 1, 1, 1, 1, closed=True))
+    async with aclosing(session.events()) as events:
+        taken = [await anext(events) for _ in range(BACKLOG + 1)]
+    assert frames.dropped == 5
+    assert closed(taken[-1:])
+
+
+async def nobody(_: str, __: int) -> Ohlcv | None:
+    """No REST to confirm by."""
+    return None
 
 
 async def test_an_ended_stream_asks_for_nothing_more() -> None:

@@ -1,0 +1,76 @@
+"""Whether the platform works, in one cheap look: what load balancers and the status page ask for."""
+
+from typing import Any
+
+import redis
+import structlog
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, connection
+from kombu.exceptions import OperationalError
+
+from lib.clock import wall_now
+from markets.models import FeedState, Run
+from markets.runs import current_run
+
+QUEUES = ("default", "score", "train")
+BACKLOG = 100
+"""Waiting tasks from which a queue counts as not keeping up."""
+
+log = structlog.get_logger(__name__)
+
+
+def health() -> dict[str, Any]:
+    """Database, Redis, feed and queues; `down` without a database, `degraded` when anything else is not well."""
+    database, feed = _database()
+    redis_answers, queues = _redis(), _queues()
+    fresh = feed is not None and feed["state"] == FeedState.State.LIVE
+    keeping_up = queues is not None and max(queues.values(), default=0) < BACKLOG
+    status = "ok" if redis_answers is not False and fresh and keeping_up else "degraded"
+    return {
+        "status": status if database else "down",
+        "database": database,
+        "redis": redis_answers,
+        "feed": feed,
+        "queues": queues or {},
+    }
+
+
+def _database() -> tuple[bool, dict[str, Any] | None]:
+    try:
+        connection.ensure_connection()
+        run = current_run()
+        return True, _feed(run) if run else None
+    except DatabaseError as error:
+        log.warning("health: no database", error=str(error))
+        return False, None
+
+
+def _feed(run: Run) -> dict[str, Any] | None:
+    state = FeedState.objects.filter(venue_id=run.venue_id, instrument=None).first()
+    if state is None:
+        return None
+    heard = state.last_message_at
+    return {"state": state.state, "age_s": (wall_now() - heard).total_seconds() if heard else None}
+
+
+def _redis() -> bool | None:
+    if not settings.REDIS_URL:
+        return None
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def _queues() -> dict[str, int] | None:
+    """Waiting tasks by queue, None while the broker cannot be asked."""
+    try:
+        with current_app.connection_for_read() as broker:
+            channel: Any = broker.default_channel  # of a virtual transport, as all of ours are
+            return {name: int(channel._size(name)) for name in QUEUES}
+    except (OperationalError, redis.RedisError, OSError):
+        return None

@@ -1,0 +1,174 @@
+"""The shapes of the signal floor's REST answers, as the OpenAPI description declares them.
+
+Answers are not made by these classes: facts are encoded directly, once per change (see `answers`). A test holds every
+answer against its shape.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from models_ml.voters import SEATS
+from models_ml.votes import AbstainReason
+from signals.models import Outcome, Round
+
+Shape = serializers.Serializer[Any]
+_STATES = [(value, value) for value in Round.State.values]
+_RESULTS = [(value, value) for value in Outcome.Result.values]
+_REASONS = [(reason.word, reason.word) for reason in AbstainReason]
+
+
+class Problem(Shape):
+    """Every error."""
+
+    detail = serializers.CharField(help_text="What was wrong, and what to do about it.")
+    request_id = serializers.CharField(help_text="Also in the X-Request-ID header; name it when you report the error.")
+
+
+class Instrument(Shape):
+    """An instrument in short."""
+
+    id = serializers.IntegerField()
+    symbol = serializers.CharField()
+    venue = serializers.CharField()
+
+
+class Raw(Shape):
+    """A voter's raw outputs: they sum to 1 and are probabilities of nothing until calibrated."""
+
+    down = serializers.FloatField()
+    neutral = serializers.FloatField()
+    up = serializers.FloatField()
+
+
+class Vote(Shape):
+    """One of the nine seats."""
+
+    voter = serializers.ChoiceField(choices=[(seat, seat) for seat in SEATS])
+    direction = serializers.IntegerField(allow_null=True, help_text="1 up, −1 down, 0 neutral, null abstained")
+    abstained = serializers.ChoiceField(choices=_REASONS, allow_null=True)
+    raw = Raw(allow_null=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+    version = serializers.CharField()
+
+
+class Probability(Shape):
+    """A calibrated probability with the history behind it; it is withheld while n is under 100."""
+
+    value = serializers.FloatField(allow_null=True, help_text="That `direction` comes true; null while n is under 100")
+    n = serializers.IntegerField(help_text="Statements in the same bin that have been judged")
+    low = serializers.FloatField(allow_null=True, help_text="95 % interval of how many of them came true")
+    high = serializers.FloatField(allow_null=True)
+    basis = serializers.CharField(allow_blank=True, help_text="live, or validation while there is too little of it")
+
+
+class Judgement(Shape):
+    """How a signal ended."""
+
+    result = serializers.ChoiceField(choices=_RESULTS)
+    at = serializers.IntegerField(help_text="Epoch seconds")
+    entry = serializers.FloatField(allow_null=True, help_text="Open of the candle after the decision")
+    exit = serializers.FloatField(allow_null=True, help_text="Close of the last candle of the horizon")
+    note = serializers.CharField(allow_blank=True)
+    superseded = serializers.BooleanField(help_text="A later correction of the candle replaced an earlier judgement")
+
+
+class SignalPart(Shape):
+    """What an issued round says beyond its votes."""
+
+    tier = serializers.IntegerField(allow_null=True)
+    entry = serializers.FloatField(allow_null=True)
+    stop = serializers.FloatField(allow_null=True)
+    target = serializers.FloatField(allow_null=True)
+    expected_move_bps = serializers.FloatField(allow_null=True, help_text="After costs")
+    expires_at = serializers.IntegerField(help_text="Epoch seconds")
+    permalink = serializers.CharField()
+    outcome = Judgement(allow_null=True)
+
+
+class RoundShape(Shape):
+    """One scheduled decision, issued or not. Times are epoch seconds UTC."""
+
+    id = serializers.CharField(help_text="A signal's public id, or round-<number>")
+    instrument = Instrument()
+    close_time = serializers.IntegerField()
+    horizon_s = serializers.IntegerField()
+    decided_at = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(choices=_STATES)
+    reason = serializers.CharField(allow_blank=True)
+    direction = serializers.IntegerField(help_text="1 up, −1 down, 0 none")
+    quorum = serializers.IntegerField()
+    seats = serializers.IntegerField(help_text="Voters in the panel in force")
+    votes = Vote(many=True)
+    score = serializers.FloatField(allow_null=True)
+    probability = Probability(allow_null=True)
+    risk_score = serializers.FloatField(allow_null=True)
+    risk_label = serializers.CharField(allow_blank=True)
+    vetoes = serializers.ListField(child=serializers.CharField())
+    taints = serializers.ListField(child=serializers.CharField())
+    signal = SignalPart(allow_null=True)
+
+
+class RoundPage(Shape):
+    """A page of rounds, newest first."""
+
+    delay_s = serializers.IntegerField(help_text="Seconds of market time that your plan holds rounds back")
+    last_event_id = serializers.IntegerField(help_text="Read on from here over the WebSocket or /events")
+    rounds = RoundShape(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Pass as `before` for the next page; null at the end")
+
+
+class Latest(Shape):
+    """The newest signal of an instrument that the caller may see."""
+
+    delay_s = serializers.IntegerField()
+    instrument = Instrument()
+    signal = RoundShape(allow_null=True)
+
+
+class Events(Shape):
+    """What the live page was told; the frames are those of the WebSocket."""
+
+    events = serializers.ListField(child=serializers.DictField())
+    last_event_id = serializers.IntegerField(help_text="Pass as `after` for what comes next")
+    more = serializers.BooleanField()
+
+
+class Feed(Shape):
+    """The state of the venue's feed."""
+
+    state = serializers.CharField()
+    age_s = serializers.FloatField(allow_null=True, help_text="Since its last message, by the wall clock")
+
+
+class Health(Shape):
+    """Whether the platform works."""
+
+    status = serializers.ChoiceField(choices=[("ok", "ok"), ("degraded", "degraded"), ("down", "down")])
+    database = serializers.BooleanField()
+    redis = serializers.BooleanField(allow_null=True, help_text="null where none is configured")
+    feed = Feed(allow_null=True)
+    queues = serializers.DictField(child=serializers.IntegerField(), help_text="Tasks that wait, by queue")
+
+
+class RoundQuery(Shape):
+    """Which rounds."""
+
+    instrument = serializers.CharField(required=False, help_text="Id, or symbol such as BTC-USDT")
+    state = serializers.ChoiceField(choices=_STATES, required=False)
+    before = serializers.RegexField(r"^\d{1,12}-\d{1,18}$", required=False, help_text="`next` of the page before")
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+
+class PageQuery(Shape):
+    """Which page."""
+
+    before = serializers.RegexField(r"^\d{1,12}-\d{1,18}$", required=False, help_text="`next` of the page before")
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+
+class EventQuery(Shape):
+    """Which events."""
+
+    after = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0, help_text="Last event id you have")
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=100)
