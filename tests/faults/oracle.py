@@ -197,7 +197,9 @@ class Oracle:
                 continue
             versions = self.script.told.get(key, [])
             if not versions:
-                yield from (f"I3: signal {key} was judged {row[5]} without a candle" for row in rows if row[5] != "void")
+                yield from (
+                    f"I3: signal {key} was judged {row[5]} without a candle" for row in rows if row[5] != "void"
+                )
                 continue
             if rows[-1][5:] != judged(direction, versions[-1]):
                 yield f"I3: signal {key} is {rows[-1][5:]}, the oracle says {judged(direction, versions[-1])}"
@@ -209,7 +211,7 @@ class Oracle:
     def _candles(connection: "psycopg.Connection[Any]", table: str, ids: list[int]) -> list[CandleRow]:
         rows = connection.execute(
             "SELECT instrument_id, extract(epoch FROM open_time)::float8, open, high, low, close, volume,"
-            f" extract(epoch FROM observed_at)::float8 FROM {table} WHERE instrument_id = ANY(%s)",  # type: ignore[arg-type]  # noqa: S608  # one of two names above
+            f" extract(epoch FROM observed_at)::float8 FROM {table} WHERE instrument_id = ANY(%s)",  # type: ignore[arg-type]  # one of two names above
             [ids],
         ).fetchall()
         return [CandleRow((row[0], int(row[1])), tuple(row[2:7]), row[7]) for row in rows]

@@ -10,8 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +40,8 @@ from signals.pipeline import Ballot, Rules, decide
 from signals.risk import Context
 from signals.rounds import BARS
 from tests.database import APP, connect
-from tests.faults.proxy import FaultProxy
 from tests.faults.oracle import Key, Oracle, Script, Values
+from tests.faults.proxy import FaultProxy
 from tests.faults.witness import Witness, witnessing
 from tests.venue_server import VenueServer
 from tests.venue_wire import Rows, generated
