@@ -13,7 +13,7 @@ from lib.errors import CandorError
 from markets.models import Venue
 from markets.runs import current_run
 from models_ml.models import ModelVersion, TrainingRun
-from models_ml.profiles import PROFILES
+from models_ml.profiles import PROFILES, profile_of
 from models_ml.training import train
 from signals.scoring import panel_score
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             try:
                 run = train(
                     venue,
-                    profile=options["profile"],
+                    profile=profile_of(options["profile"]),
                     score=panel_score,
                     until=until,
                     symbols=options["instruments"],
