@@ -21,7 +21,8 @@ _GOOD = """
 SELECT r.id, count(*), count(*) FILTER (WHERE c.open_time > r.since)
 FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[]) AS r(id, first, last, since)
 JOIN markets_candle c ON c.instrument_id = r.id AND c.open_time BETWEEN r.first AND r.last
-WHERE c.open_time BETWEEN %s AND %s AND c.flags = 0 AND c.observed_at <= c.open_time + make_interval(secs => %s) GROUP BY 1
+WHERE c.open_time BETWEEN %s AND %s AND c.flags = 0 AND c.observed_at <= c.open_time + make_interval(secs => %s)
+GROUP BY 1
 """  # counted by the server: a day of fifty instruments is 72,000 rows
 
 
