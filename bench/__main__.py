@@ -11,7 +11,9 @@ BENCHES = ("features", "ingest", "inference", "fanout", "idle", "candle_to_socke
 def main() -> int:
     """Run those named on the command line, or all; 1 when one of them failed or missed its gate."""
     chosen = sys.argv[1:] or list(BENCHES)
-    failed = [name for name in chosen if subprocess.run([sys.executable, "-m", f"bench.{name}"], env=os.environ).returncode]
+    failed = [
+        name for name in chosen if subprocess.run([sys.executable, "-m", f"bench.{name}"], env=os.environ).returncode
+    ]
     if failed:
         print(f"failed or gate missed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

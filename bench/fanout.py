@@ -18,6 +18,8 @@ SOCKETS = 200 if QUICK else 1000
 A_SECOND = 5
 SECONDS = 6 if QUICK else 15
 BURST = 50
+GATE = 0.15  # of Channels' own, in processor time, median and 99th percentile
+BURST_GATE_MS = 500.0
 ASGIApplication = Callable[..., Awaitable[None]]
 FILLER = "x" * 300
 CARD_FILLER = "x" * 3500  # about what one card with its nine votes weighs
@@ -187,7 +189,9 @@ def main() -> None:
         stock = asyncio.run(measure("stock", environment, cookies))
         ours = asyncio.run(measure("ours", environment, cookies))
     ratios = {name: ours[name] / stock[name] for name in ("cpu_us", "p50_ms", "p99_ms")}
-    report("fan-out ratio", **ratios, gate=0.15, passed=max(ratios.values()) <= 0.15)
+    passed = max(ratios.values()) <= GATE and ours["burst_p99_ms"] <= BURST_GATE_MS
+    report("fan-out ratio", **ratios, gate=GATE, burst_gate_ms=BURST_GATE_MS, passed=passed)
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

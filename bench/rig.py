@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # has no types
+import psutil
 
 ROOT = Path(__file__).parents[1]
 QUICK = os.environ.get("QUICK") == "1"

@@ -4,7 +4,6 @@ import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from channels.sessions import SessionMiddlewareStack
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
@@ -16,8 +15,7 @@ from signals.consumers import BoardConsumer  # noqa: E402  # models exist only a
 application = ProtocolTypeRouter(
     {
         "http": http,
-        "websocket": AllowedHostsOriginValidator(
-            SessionMiddlewareStack(URLRouter([path("ws/board/", BoardConsumer.as_asgi())]))
-        ),
+        # No session middleware: it would wrap every send; the consumer reads the cookie itself.
+        "websocket": AllowedHostsOriginValidator(URLRouter([path("ws/board/", BoardConsumer.as_asgi())])),
     }
 )

@@ -95,7 +95,8 @@ def store_closed(
     """Store closed candles in one transaction.
 
     A candle that is there already with the same values changes nothing. One with other values is a correction: the
-    key stays, the replaced values move to `CandleRevision`. Of equal keys within `rows` the last one counts.
+    key stays, the replaced values move to `CandleRevision`. Of equal keys within `rows` the
+    values received last count, as of their first arrival.
 
     Args:
         rows: columns, or pairs of (instrument id, candle).
@@ -113,7 +114,7 @@ def store_closed(
     with transaction.atomic():
         good, refused = count_refused(rows, at)
         kept = np.flatnonzero(good)
-        kept = kept[last_received(rows.instrument_ids[kept], rows.open_times[kept])]
+        kept = kept[last_received(rows.pick(kept))]
         if not len(kept):
             return StoreReport(refused=refused, duplicates=int(good.sum()))
         stored, corrected = _write(rows.pick(kept), seen[kept], source)

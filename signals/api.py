@@ -13,6 +13,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.access import Viewer, viewer_of
+from markets.api import ProblemSerializer
 from markets.models import Instrument, Run
 from markets.runs import current_run
 from signals import answers, shapes
@@ -21,7 +22,7 @@ from signals.groups import HELD_KINDS, tier_of
 from signals.health import health
 from signals.push import Event, frame_for, included_of
 
-BAD, MISSING = {400: shapes.Problem}, {404: shapes.Problem}
+BAD, MISSING = {400: ProblemSerializer}, {404: ProblemSerializer}
 INSTRUMENT = OpenApiParameter("instrument", str, OpenApiParameter.PATH, description="Id, or symbol such as BTC-USDT")
 
 
@@ -98,7 +99,7 @@ class PushEvents(APIView):
     @extend_schema(
         operation_id="events",
         parameters=[shapes.EventQuery],
-        responses={200: shapes.Events, 410: shapes.Problem, **BAD},
+        responses={200: shapes.Events, 410: ProblemSerializer, **BAD},
     )
     def get(self, request: Request) -> HttpResponse:
         """Read on after an event id: the same frames in the same order as the WebSocket's."""

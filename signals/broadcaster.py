@@ -29,7 +29,7 @@ from signals.access import followed_ids
 from signals.channels import Channel, Position, Ready
 from signals.groups import HELD_KINDS, Tier
 from signals.models import PushEvent
-from signals.sockets import RESTART, SLOW, Member, Text, batched
+from signals.sockets import SLOW, Member, Text, batched
 from signals.stream import StreamReader
 
 WATCH_S = 2.0  # how often the database is looked at when nothing seems to be missing
@@ -99,16 +99,6 @@ class Broadcaster:
         task = self.loop.create_task(work)
         task.add_done_callback(_complain)
         self._tasks.append(task)
-
-    async def stop(self) -> None:
-        """Close every socket so that its client comes back elsewhere, and end."""
-        push.local.remove(self.offer)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for member in [member for channel in self.channels.values() for member in channel.members]:
-            member.close(RESTART, "server restarts")
-        self.executor.shutdown(wait=False)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run database work on the sockets' own threads, which a storm of reconnects cannot exceed."""

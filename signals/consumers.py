@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.http import parse_cookie
 
-from accounts.access import Viewer
+from accounts.access import VISITOR, Viewer
 from lib.errors import CandorError
 from markets.models import Run
 from markets.runs import current_run, market_time
@@ -63,7 +63,7 @@ class BoardConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
         key = session_key(scope)
         try:
             broadcaster = await _guarded()
-            viewer = await broadcaster.in_thread(look_up, key)
+            viewer = await broadcaster.in_thread(look_up, key) if key else VISITOR
         except DatabaseError:
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": "no database, try again"})
             return

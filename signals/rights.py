@@ -21,6 +21,7 @@ from django.dispatch import receiver
 from accounts.access import VISITOR, Viewer, viewer_of_scope
 from accounts.events import membership_changed, plan_changed
 from accounts.models import User
+from lib.errors import CandorError
 from signals import push
 from signals.broadcaster import Broadcaster
 from signals.groups import tier_of
@@ -29,6 +30,7 @@ from signals.sockets import RIGHTS_CHANGED, SIGNED_OUT, Member
 FULL_CHECK_S = 50.0
 USER_CHECK_S = 4.0
 STEP_S = 1.0
+NEVER = float("-inf")
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +60,7 @@ class Warden:
             if member.viewer.user_id == message.user_id or (
                 message.organization_id is not None and member.viewer.organization_id == message.organization_id
             ):
-                member.checked_at = 0.0
+                member.checked_at = NEVER
         self._wake.set()
 
     async def run(self) -> None:
@@ -69,7 +71,7 @@ class Warden:
             self._wake.clear()
             try:
                 await self._look()
-            except DatabaseError as error:
+            except (DatabaseError, CandorError) as error:
                 log.warning("rights of open sockets cannot be checked", error=str(error))
 
     async def _look(self) -> None:
@@ -78,17 +80,20 @@ class Warden:
         if now - self._users_at >= USER_CHECK_S:
             self._users_at = now
             await self._look_at_users(members)
-        for member in [member for member in members if member.checked_at <= now - FULL_CHECK_S]:
-            viewer = await self._broadcaster.in_thread(look_up, member.session_key)
+        due = [member for member in members if member.checked_at <= now - FULL_CHECK_S]
+        viewers: dict[str | None, Viewer] = {}
+        for member in due:
+            if member.session_key not in viewers:
+                viewers[member.session_key] = await self._broadcaster.in_thread(look_up, member.session_key)
             member.checked_at = now
-            enforce(member, viewer)
+            enforce(member, viewers[member.session_key])
 
     async def _look_at_users(self, members: list[Member]) -> None:
         found = await self._broadcaster.in_thread(_rows, [member.viewer.user_id or 0 for member in members])
         for member in members:
             user_id = member.viewer.user_id or 0
             if found.get(user_id) != self._users.get(user_id, found.get(user_id)):
-                member.checked_at = 0.0
+                member.checked_at = NEVER
         self._users = found
 
 

@@ -18,14 +18,7 @@ _RESULTS = [(value, value) for value in Outcome.Result.values]
 _REASONS = [(reason.word, reason.word) for reason in AbstainReason]
 
 
-class Problem(Shape):
-    """Every error."""
-
-    detail = serializers.CharField(help_text="What was wrong, and what to do about it.")
-    request_id = serializers.CharField(help_text="Also in the X-Request-ID header; name it when you report the error.")
-
-
-class Instrument(Shape):
+class InstrumentPart(Shape):
     """An instrument in short."""
 
     id = serializers.IntegerField()
@@ -90,7 +83,7 @@ class RoundShape(Shape):
     """One scheduled decision, issued or not. Times are epoch seconds UTC."""
 
     id = serializers.CharField(help_text="A signal's public id, or round-<number>")
-    instrument = Instrument()
+    instrument = InstrumentPart()
     close_time = serializers.IntegerField()
     horizon_s = serializers.IntegerField()
     decided_at = serializers.IntegerField(allow_null=True)
@@ -122,7 +115,7 @@ class Latest(Shape):
     """The newest signal of an instrument that the caller may see."""
 
     delay_s = serializers.IntegerField()
-    instrument = Instrument()
+    instrument = InstrumentPart()
     signal = RoundShape(allow_null=True)
 
 

@@ -18,7 +18,7 @@ LINGER_S = 5.0  # how long a closed socket may take to read its close frame befo
 QUEUE_FRAMES = 256
 QUEUE_BYTES = 1 << 20
 
-JUNK, SIGNED_OUT, RIGHTS_CHANGED, SLOW, TOO_MANY, RESTART = 4400, 4401, 4403, 4408, 4429, 1012
+JUNK, SIGNED_OUT, RIGHTS_CHANGED, SLOW, TOO_MANY = 4400, 4401, 4403, 4408, 4429
 """Close codes; docs/api.md says what each asks of a client."""
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

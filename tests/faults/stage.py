@@ -34,7 +34,7 @@ from markets.validation import CandleRows
 from markets.values import TaintFlag
 from markets.venues import open_venue
 from models_ml.voters import SEATS
-from signals import publishing, tasks
+from signals import publishing, receivers, tasks
 from signals.consensus import NINE
 from signals.decided import Decided
 from signals.pipeline import Ballot, Rules, decide
@@ -130,7 +130,9 @@ class Stage:
         with ExitStack() as stops:
             stops.callback(clock.release)
             stops.callback(app.control.purge)
+            candle_closed.disconnect(receivers.decide)  # the one who foresees comes first
             candle_closed.connect(self._foresee)
+            candle_closed.connect(receivers.decide)
             stops.callback(candle_closed.disconnect, self._foresee)
             stops.callback(start_worker())
             stops.callback(self._start_feed())
@@ -194,6 +196,15 @@ class Stage:
         open_time = int(self.now) // MINUTE * MINUTE
         self.move(max(self.now, open_time + 0.5 * MINUTE))
         self.server.tell(open_time, 0.5)
+
+    def recovers(self, market_id: str | None = None) -> bool:
+        """Whether the feed is live again in time, the venue talking meanwhile."""
+
+        def talks() -> bool:
+            self.tick()
+            return self.state(market_id) == "live"
+
+        return self.comes(talks, 15)
 
     # -- what there is
 
@@ -337,7 +348,7 @@ def foreseen(instrument: Instrument, close_time: int) -> Decided:
     )  # fmt: skip
 
 
-def metronome(every_s: float = 0.25) -> Callable[[], None]:
+def metronome(every_s: float = 0.4) -> Callable[[], None]:
     """Send what beat sends for rounds and outcomes, only faster; returns what stops it."""
     stopping = threading.Event()
 

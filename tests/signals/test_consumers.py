@@ -18,6 +18,7 @@ from accounts.scoping import scope_to
 from lib.clock import wall_now
 from markets.models import Run
 from signals import consumers, push
+from signals.sockets import LINGER_S, SEND_DEADLINE_S
 from tests.people import Person
 from tests.signals.live import Reader, reading, serving
 from tests.signals.rows import instruments_of, make_run
@@ -311,3 +312,31 @@ async def test_slow_reader_is_closed_and_its_neighbours_do_not_notice(run: Run, 
         await fire()
         await neighbour.until("rounds")
     assert len(slow.ids("rounds")) < len(neighbour.ids("rounds"))
+
+
+async def test_reader_that_never_reads_again_is_cut_off(run: Run, address: str, stranger: Person) -> None:
+    session = session_of(stranger)
+    card = {"instrument": (await database_sync_to_async(instruments_of)(run))[0].pk, "filler": "x" * 100_000}
+    fire = database_sync_to_async(push.publish)
+    async with reading(address, session, max_queue=1) as dead:
+        await dead.hello(0)
+        for _ in range(80):
+            await fire("rounds", {"cards": [card]}, venue_id=run.venue_id, at=wall_now())
+        await asyncio.sleep(SEND_DEADLINE_S + LINGER_S + 1)
+        with pytest.raises(ConnectionClosed) as ended:
+            await dead.listen(5)
+    assert ended.value.rcvd is None, "cut, not closed: a close frame could not be delivered"
+
+
+async def test_hundred_readers_come_back_at_once(run: Run, address: str, stranger: Person) -> None:
+    missed = [await publish(run, ago_s=DELAY_S + 1) for _ in range(3)]
+
+    async def come_back() -> list[int]:
+        async with reading(address) as reader:
+            await reader.hello(missed[0])
+            return reader.ids("rounds")
+
+    started = asyncio.get_running_loop().time()
+    heard = await asyncio.gather(*(come_back() for _ in range(100)))
+    assert asyncio.get_running_loop().time() - started < 20
+    assert all(ids == missed[1:] for ids in heard)

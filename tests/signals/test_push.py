@@ -317,3 +317,17 @@ async def test_ticks_between_two_pulses_leave_as_one_frame(stranger: Person) -> 
     assert len(prices) <= 2
     merged = {key: value for each in prices for key, value in each.items()}
     assert json.loads(json.dumps(merged)) == {"1": [49, 0], "2": [48, 0], "3": [49, 0]}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_full_redis_costs_no_event(own_redis: Redis, stranger: Person) -> None:
+    run = await database_sync_to_async(make_run)()
+    own_redis.server.config_set("maxmemory-policy", "noeviction")
+    own_redis.server.config_set("maxmemory", 1)
+    with serving() as address:
+        async with reading(address, str(stranger.client.session.session_key)) as reader:
+            await reader.hello(0)
+            told = [await apublish(run) for _ in range(3)]
+            while told[-1] not in reader.ids("rounds"):
+                await reader.until("rounds")
+    assert reader.ids("rounds") == told
