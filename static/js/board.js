@@ -11,7 +11,7 @@ const CHART_FRAMES = new Set(["prices", "candles", "outcomes", "rounds"]);
 const STALE_WALL_S = 10; // in a sped-up recording staleness is judged by our own clock
 const NOTES = {
   reconnecting: (since) => `Reconnecting: values as of ${since}`,
-  stale: (since) => `Stale: nothing new since ${since}`,
+  stale: (since) => `Stale since ${since}: nothing new`,
 };
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -124,8 +124,8 @@ export class Board {
   fillCard(root, card) {
     fill(root, card);
     root.dataset.closeTime = card.close_time;
-    const widget = root.closest("[data-fresh]") ?? root.querySelector("[data-fresh]");
-    if (widget) this.touch(widget, card.close_time);
+    const inside = all("[data-fresh]", root);
+    (inside.length ? inside : [root.closest("[data-fresh]")]).forEach((widget) => widget && this.touch(widget, card.close_time));
     all("[data-widget-state]", root).forEach((each) => {
       if (["empty", "loading", "closed"].includes(each.dataset.widgetState)) this.setState(each, "live");
     });
@@ -230,12 +230,13 @@ export class Board {
 
   age(widget, now) {
     const asOf = Number(widget.dataset.asOf || 0);
-    if (!asOf || widget.dataset.fixed) return;
+    if (!asOf) return;
     if (!this.touched.has(widget)) this.touched.set(widget, performance.now());
     const wall = (performance.now() - this.touched.get(widget)) / 1000;
     const age = this.clock.speed === 1 ? now - asOf : wall;
     const limit = Number(widget.dataset.limit) + (widget.dataset.held ? this.delay : 0);
-    const stale = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
+    const late = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
+    const stale = late && !widget.dataset.fixed; // a record of the past is old, not stale
     const state = this.connected ? (stale ? "stale" : "live") : "reconnecting";
     widget.classList.toggle("is-stale", stale);
     const text = stale ? `stale since ${timeText(asOf)}` : `${ageText(now - asOf)} ago`;
