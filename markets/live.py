@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from prometheus_client import Counter
 
 from lib.clock import MINUTE_S, market_now, wall_now
@@ -34,6 +35,9 @@ from markets.venues import Venue, VenueError
 log = structlog.get_logger(__name__)
 CONNECTS = Counter("candor_feed_connects_total", "Streams opened", ["venue"])
 GARBAGE = Counter("candor_feed_garbage_total", "Events that made no sense", ["venue"])
+
+WIND_UP_S = 5.0
+SKEW_EVERY_S = 60.0
 
 OnTick = Callable[[int, float, Ohlcv], None]
 """Told (instrument id, price, forming candle) for the page; called on the feed's loop, must not block."""
@@ -104,6 +108,7 @@ class Feed:
             self.repairer.run,
             self._check_minutes,
             self._report_for_ever,
+            self._measure_clock,
         ]
         try:
             await self.database.insist(self._begin)
@@ -119,9 +124,13 @@ class Feed:
         mark(self._run, state=Run.State.RUNNING)
 
     async def _wind_up(self) -> None:
-        await self._store_ready(everything=True)
+        """What has arrived is stored if the database answers; the rest comes again by back-fill."""
         self.states.stopped()
-        await self.database.call(self.states.write, everything=True)
+        try:
+            await asyncio.wait_for(self._store_ready(everything=True), WIND_UP_S)
+            await self.database.call(self.states.write, everything=True)
+        except (TimeoutError, OperationalError, InterfaceError) as error:
+            log.warning("feed_stopped_without_database", reason=str(error)[:200])
         await self.venue.close()
         await asyncio.to_thread(self.database.close)
 
@@ -153,12 +162,13 @@ class Feed:
             task.result()
 
     async def _read(self) -> None:
-        async with aclosing(self.venue.stream(list(self.series))) as stream:  # type: ignore[type-var]  # a generator
+        async with aclosing(self.venue.stream(list(self.series))) as stream:
             async for event in stream:
                 if not self.states.receiving:
                     log.info("feed_connected", venue=self.venue.key, reconnects=self.states.reconnects)
                     self.states.receiving = True
-                    await self._catch_up(live=True)  # subscribed and receiving: now nothing falls between the two
+                    # Subscribed and receiving: from here on nothing falls between the two ways.
+                    await self._catch_up(live=self.states.reconnects > 0)
                 self._take(event)
         raise VenueError(f"{self.venue.key}: the stream ended")
 
@@ -246,21 +256,23 @@ class Feed:
         self._add(series, candle, int(flags))
 
     def _add(self, series: Series, candle: Ohlcv, flags: int) -> None:
-        arrival = Arrival(series.instrument_id, candle, market_now().timestamp(), wall_now().timestamp(), flags)
-        self.collector.add(arrival, time.monotonic())
-        loop = asyncio.get_running_loop()
+        self._collect(series, candle, flags)
         if self.collector.complete(candle.open_time, self._expected(candle.open_time)):
             self._ready.set()
-        else:
-            loop.call_later(self.limits.batch_grace_s, self._ready.set)
+
+    def _collect(self, series: Series, candle: Ohlcv, flags: int) -> None:
+        arrival = Arrival(series.instrument_id, candle, market_now().timestamp(), wall_now().timestamp(), flags)
+        if self.collector.add(arrival, time.monotonic()):
+            asyncio.get_running_loop().call_later(self.limits.batch_grace_s, self._ready.set)
 
     def _expected(self, open_time: int) -> list[int]:
         """Instruments whose candle of this minute is worth waiting for: due, and not silent."""
         now = time.monotonic()
+        due = {calendar: is_open(calendar, open_time) for calendar in {one.calendar for one in self.series.values()}}
         return [
             series.instrument_id
             for series in self.series.values()
-            if not self.states.is_silent(series, now) and is_open(series.calendar, open_time)
+            if due[series.calendar] and not self.states.is_silent(series, now)
         ]
 
     def _reject(self, event: VenueEvent) -> None:
@@ -302,7 +314,7 @@ class Feed:
         now = market_now().timestamp()
         for candle in candles:
             late = live and now - candle.open_time - MINUTE_S > self.limits.late_s
-            self._add(series, candle, int(TaintFlag.REPAIRED) if late else 0)
+            self._collect(series, candle, int(TaintFlag.REPAIRED) if late else 0)
 
     # -- the database
 
@@ -313,9 +325,7 @@ class Feed:
             await self._store_ready()
 
     async def _store_ready(self, *, everything: bool = False) -> None:
-        minutes = self.collector.waiting()
-        expected = None if everything else {minute: self._expected(minute) for minute in minutes}
-        batch = self.collector.take_ready(time.monotonic(), expected)
+        batch = self.collector.take_ready(time.monotonic(), None if everything else self._expected)
         if batch is not None:
             report = await self.database.insist(store_batch, batch, self._source)
             self.states.stored(batch)
@@ -328,6 +338,17 @@ class Feed:
             await self.database.insist(self.states.write)
             await self._follow(await self.database.insist(self._followed))
             await asyncio.sleep(self.limits.report_every_s)
+
+    async def _measure_clock(self) -> None:
+        """Ask a venue that tells its time for it; a market clock that is not the wall's has nothing to compare."""
+        ask: Callable[[], Awaitable[float | None]] | None = getattr(self.venue, "clock_skew", None)
+        while ask is not None:
+            if abs((market_now() - wall_now()).total_seconds()) < 1.0:
+                try:
+                    self.skew.told = await ask()
+                except VenueError as error:
+                    log.info("clock_not_measured", venue=self.venue.key, reason=str(error)[:200])
+            await asyncio.sleep(SKEW_EVERY_S)
 
     def _followed(self) -> list[Instrument]:
         return list(Instrument.objects.filter(venue_id=self._run.venue_id, followed=True))

@@ -1,6 +1,6 @@
 """What a feed holds in memory: each series' forming candle, and the closed minutes that wait to be stored together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -98,11 +98,11 @@ class Collector:
         self._ticks: dict[int, float] = {}
         self._flows: dict[int, dict[int, FlowMinute]] = {}
 
-    def add(self, arrival: Arrival, monotonic: float) -> None:
-        """A candle closed."""
+    def add(self, arrival: Arrival, monotonic: float) -> bool:
+        """A candle closed; whether it is the first of its minute, whose grace then begins."""
         minute = arrival.candle.open_time
         self._waiting.setdefault(minute, []).append(arrival)
-        self._since.setdefault(minute, monotonic)
+        return self._since.setdefault(minute, monotonic) == monotonic
 
     def add_book(self, series: Series, top: BookTop) -> None:
         """Keep one snapshot per `book_every_s`, the first."""
@@ -123,17 +123,17 @@ class Collector:
         there = {arrival.instrument_id for arrival in self._waiting.get(open_time, ())}
         return bool(there) and there.issuperset(expected)
 
-    def take_ready(self, monotonic: float, expected: Mapping[int, Iterable[int]] | None = None) -> Batch | None:
+    def take_ready(self, monotonic: float, expected: Callable[[int], Iterable[int]] | None = None) -> Batch | None:
         """Everything that is ready, in one batch; None when nothing is.
 
         Args:
             monotonic: now.
-            expected: open time → instruments due; None takes all that waits, ready or not.
+            expected: tells the instruments due at an open time; None takes all that waits, ready or not.
         """
         ready = [
             minute
             for minute, since in self._since.items()
-            if expected is None or monotonic - since >= self.grace_s or self.complete(minute, expected.get(minute, ()))
+            if expected is None or monotonic - since >= self.grace_s or self.complete(minute, expected(minute))
         ]
         if not ready:
             return None
@@ -142,10 +142,6 @@ class Collector:
             del self._since[minute]
         self._move_books(batch, max(ready))
         return batch
-
-    def waiting(self) -> list[int]:
-        """Open times of the minutes that wait."""
-        return list(self._waiting)
 
     def _move_books(self, batch: Batch, until: int) -> None:
         """Books and trades of all minutes up to `until` go with the batch."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter
@@ -25,6 +26,14 @@ Deliver = Callable[[Series, list[Ohlcv], bool], Awaitable[None]]
 """Takes candles of a series; the flag says whether they fill holes of a feed that was live."""
 
 
+@dataclass(slots=True)
+class Hole:
+    """A minute that is asked for: whether a running feed missed it, and how often the venue left it out."""
+
+    live: bool
+    tries: int = 0
+
+
 class Repairer:
     """Holds the open holes of all series and works on them.
 
@@ -35,8 +44,7 @@ class Repairer:
     def __init__(self, venue: Venue, deliver: Deliver, *, again_s: float = 2.0, backoff: Backoff | None = None) -> None:
         self._venue, self._deliver, self._again_s = venue, deliver, again_s
         self._backoff = backoff or Backoff(1.0, 60.0)
-        self._holes: dict[str, dict[int, int]] = defaultdict(dict)  # symbol → open time → tries
-        self._live: dict[str, bool] = {}
+        self._holes: dict[str, dict[int, Hole]] = defaultdict(dict)  # symbol → open time → hole
         self._series: dict[str, Series] = {}
         self._wake = asyncio.Event()
 
@@ -44,9 +52,8 @@ class Repairer:
         """Ask for minutes; `live` marks them as holes of a running feed."""
         holes = self._holes[series.symbol]
         for open_time in open_times:
-            holes.setdefault(int(open_time), 0)
+            holes.setdefault(int(open_time), Hole(live))
         self._series[series.symbol] = series
-        self._live[series.symbol] = live
         if holes:
             self._wake.set()
 
@@ -100,9 +107,11 @@ class Repairer:
     async def _take(self, symbol: str, page: list[Ohlcv]) -> None:
         holes = self._holes[symbol]
         found = [candle for candle in page if candle.open_time in holes]
-        if found:
-            await self._deliver(self._series[symbol], found, self._live[symbol])
-            REPAIRED.labels(self._venue.key).inc(len(found))
+        for live in (False, True):
+            part = [candle for candle in found if holes[candle.open_time].live is live]
+            if part:
+                await self._deliver(self._series[symbol], part, live)
+        REPAIRED.labels(self._venue.key).inc(len(found))
         for candle in found:
             holes.pop(candle.open_time, None)
 
@@ -111,10 +120,10 @@ class Repairer:
         for open_time in wanted:
             if open_time not in holes:
                 continue
-            holes[open_time] += 1
+            holes[open_time].tries += 1
             # A venue may take a while to publish the newest minute: its tries count from a minute after its close.
             old = market_now().timestamp() > open_time + 2 * MINUTE_S
-            if holes[open_time] >= TRIES and old:
+            if holes[open_time].tries >= TRIES and old:
                 del holes[open_time]
                 log.info("hole_left_by_venue", venue=self._venue.key, symbol=symbol, open_time=open_time)
 

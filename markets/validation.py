@@ -99,12 +99,28 @@ def verdicts(rows: CandleRows, now: float) -> dict[Reason, NDArray[np.bool_]]:
     return found
 
 
-def last_received(instrument_ids: IntArray, open_times: IntArray) -> IntArray:
-    """Positions that stay when of equal keys only the last received counts, ordered by instrument and time."""
-    order = np.lexsort((np.arange(len(open_times)), open_times, instrument_ids))
-    keys = np.stack([instrument_ids[order], open_times[order]])
-    last: IntArray = order[np.r_[(np.diff(keys) != 0).any(axis=0), np.ones(min(1, len(order)), np.bool_)]]
-    return last
+def last_received(rows: CandleRows) -> IntArray:
+    """Positions that stay, ordered by instrument and time: of equal keys the values received last count.
+
+    They count as of their first arrival: a repetition does not make a candle later than it was.
+    """
+    order = np.lexsort((np.arange(len(rows)), rows.open_times, rows.instrument_ids))
+    keys = np.stack([rows.instrument_ids[order], rows.open_times[order]])
+    starts = np.flatnonzero(np.r_[np.ones(min(1, len(order)), np.bool_), (np.diff(keys) != 0).any(axis=0)])
+    if len(starts) == len(order):
+        return order
+    ends = np.r_[starts[1:], len(order)]
+    return np.array([_kept(rows, order[a:b]) for a, b in zip(starts, ends, strict=True)], np.int64)
+
+
+def _kept(rows: CandleRows, positions: IntArray) -> int:
+    """Of one key's positions, in order of receipt, the first of the last run of equal values."""
+    kept = int(positions[-1])
+    for position in positions[-2::-1].tolist():
+        if not np.array_equal(rows.ohlcv[position], rows.ohlcv[kept]):
+            break
+        kept = position
+    return kept
 
 
 def spikes(ohlcv: FloatArray) -> NDArray[np.bool_]:

@@ -17,18 +17,17 @@ from markets.calendars import last_open_minutes
 from markets.candles import (
     PANEL_COLUMNS,
     WINDOW_QUERY,
-    Panel,
     fetch_window,
     spread,
     window_taint,
 )
 from markets.copying import fetch
-from markets.values import FloatArray, IntArray
+from markets.values import FloatArray, IntArray, Panel
 
 MOST_HOLES = 5000
 """Beyond this many missing candles a reload is the cheaper question."""
 
-_HOLES = f"{WINDOW_QUERY} AND (instrument_id, open_time) IN (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]))"
+_HOLES = f"{WINDOW_QUERY} AND (instrument_id, open_time) IN (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]))"  # noqa: S608  # constants
 
 
 class LiveWindow:

@@ -18,6 +18,7 @@ class Profile:
     """Sizes of all voters; `window` counts base candles, `width` counts units."""
 
     name: str
+    history_days: int = 90
     # rows and loop of the nets
     max_rows: int = 400_000
     epochs: int = 12
@@ -55,6 +56,7 @@ STANDARD = Profile("standard")
 QUICK = replace(
     STANDARD,
     name="quick",
+    history_days=4,
     max_rows=10_000,
     epochs=4,
     patience=1,
@@ -84,6 +86,7 @@ QUICK = replace(
 FULL = replace(
     STANDARD,
     name="full",
+    history_days=365,
     max_rows=10_000_000,
     tree_rows=10_000_000,
     judge_rows=200_000,

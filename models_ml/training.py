@@ -4,7 +4,7 @@ import math
 import subprocess
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +22,9 @@ from models_ml import artifacts
 from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
 from models_ml.fitting import FittedVoter, PanelFit, Score, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
-from models_ml.profiles import profile_of
+from models_ml.profiles import Profile
 from models_ml.samples import Samples
-
-HISTORY_DAYS = {"quick": 4, "standard": 90, "full": 365}
-"""How far back each profile reads."""
+from models_ml.voters import LOCAL_SEATS
 
 BOOK_DAYS = 7
 DAY_MINUTES, SNAPSHOTS_A_DAY = 1440, 17_280
@@ -43,10 +41,11 @@ class NothingToTrainError(CandorError):
 def train(
     venue: Venue,
     *,
-    profile: str,
+    profile: Profile,
     score: Score,
     until: datetime | None = None,
     symbols: list[str] | None = None,
+    seats: Sequence[str] = LOCAL_SEATS,
     seed: int = 7,
     say: Say | None = None,
 ) -> TrainingRun:
@@ -54,23 +53,23 @@ def train(
 
     Args:
         venue: whose candles to learn from.
-        profile: sizes, one of models_ml.profiles.PROFILES.
+        profile: sizes, and how far back to read.
         score: the consensus, passed in from the floor above for the calibration.
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
+        seats: only these voters; the consensus is then calibrated on what they alone agree on.
         seed: of every random number.
         say: told the run after every step of progress.
 
     Raises:
         NothingToTrainError: no class of instruments has a day of candles.
     """
-    profile_of(profile)
     run = TrainingRun.objects.create(
-        venue=venue, profile=profile, started_at=clock.wall_now(), beat_at=clock.wall_now()
+        venue=venue, profile=profile.name, started_at=clock.wall_now(), beat_at=clock.wall_now()
     )
     progress = _Progress(run, say)
     try:
-        _train_classes(venue, symbols, _Order(profile, score, until, seed), progress)
+        _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), seed), progress)
     except BaseException as error:
         progress.finish(TrainingRun.State.FAILED, str(error))
         raise
@@ -97,9 +96,10 @@ def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
 class _Order:
     """What was asked for, the same for every class."""
 
-    profile: str
+    profile: Profile
     score: Score
     until: datetime | None
+    seats: tuple[str, ...]
     seed: int
 
 
@@ -127,15 +127,16 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     end = newest + clock.MINUTE_S
     if order.until is not None:
         end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
-    samples = samples_of(ids, end, HISTORY_DAYS[order.profile])
+    samples = samples_of(ids, end, order.profile.history_days)
     if len(samples) < DAY_MINUTES:
         return False
     write = _Writer(venue, market_class, order, samples)
     fit = fit_panel(
         samples,
-        profile_of(order.profile),
+        order.profile,
         columns=COLUMNS,
         score=order.score,
+        seats=order.seats,
         on_progress=progress.step,
         on_fitted=write.champion,
         seed=order.seed,
@@ -188,7 +189,7 @@ class _Writer:
                 venue=self.venue,
                 market_class=self.market_class,
                 voter=seat,
-                profile=self.order.profile,
+                profile=self.order.profile.name,
                 state=ModelVersion.State.CHAMPION,
                 path=path,
                 sha256=digest,

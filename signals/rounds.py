@@ -144,7 +144,8 @@ def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[Pa
     models = {
         seat: model
         for seat, model in champions(run.venue_id, market_class).items()
-        if not isinstance(model, LoadedModel) or model.trained_until <= close_time  # nobody votes on what it learned from
+        if not isinstance(model, LoadedModel)
+        or model.trained_until <= close_time  # nobody votes on what it learned from
     }
     samples = samples_of_panel(panel)
     votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.database", "tests.people"]
+pytest_plugins = ["tests.database", "tests.people", "tests.trained"]
 
 
 def data_folder() -> Path:

@@ -12,7 +12,8 @@ from markets.candles import Source, store_closed
 from markets.models import Instrument, Run, Venue
 from markets.runs import start_run
 from markets.schedule import activate
-from markets.values import Ohlcv, TaintFlag
+from markets.validation import CandleRows
+from markets.values import FloatArray, IntArray, Ohlcv, TaintFlag
 from models_ml.voters import SEATS
 from models_ml.votes import AbstainReason
 from signals.confidence import Bin, Calibration
@@ -67,30 +68,36 @@ def store(
 
 
 def store_walk(
-    instrument: Instrument, until: datetime, minutes: int, *, seed: int = 1, price: float = 100.0, arrival_s: float = 0.4
+    instrument: Instrument,
+    until: datetime,
+    minutes: int,
+    *,
+    seed: int = 1,
+    price: float = 100.0,
+    arrival_s: float = 0.4,
 ) -> None:
     """Store a random walk whose last candle closes at `until`, each candle received `arrival_s` after its close."""
     rng = np.random.default_rng(seed)
-    closes = price * np.exp(np.cumsum(rng.normal(0, 1e-3, minutes)))
-    opens = np.r_[price, closes[:-1]]
     start = clock.epoch(until) - minutes * clock.MINUTE_S
-    rows = [
-        (
-            instrument.pk,
-            Ohlcv(
-                instrument.raw_symbol,
-                start + n * clock.MINUTE_S,
-                opens[n],
-                max(opens[n], closes[n]) * (1 + rng.random() * 1e-3),
-                min(opens[n], closes[n]) * (1 - rng.random() * 1e-3),
-                closes[n],
-                float(rng.random() + 0.5),
-            ),
-        )
-        for n in range(minutes)
-    ]
-    seen = np.array([candle.open_time + clock.MINUTE_S + arrival_s for _, candle in rows])
-    store_closed(rows, source=Source.STREAM, observed_at=seen, now=until + MINUTE)
+    times = start + clock.MINUTE_S * np.arange(minutes, dtype=np.int64)
+    store_series(instrument, times, candles_of(rng.normal(0, 1e-3, minutes), rng, price), arrival_s=arrival_s)
+
+
+def candles_of(returns: FloatArray, rng: np.random.Generator, price: float = 100.0) -> FloatArray:
+    """Candles (T, 5) whose bodies are `returns` (T,) as log returns; each opens where the last one closed."""
+    closes = price * np.exp(np.cumsum(returns))
+    opens = np.r_[price, closes[:-1]]
+    high = np.maximum(opens, closes) * (1 + rng.random(len(returns)) * 3e-4)
+    low = np.minimum(opens, closes) * (1 - rng.random(len(returns)) * 3e-4)
+    return np.stack([opens, high, low, closes, rng.random(len(returns)) + 0.5], axis=1)
+
+
+def store_series(instrument: Instrument, times: IntArray, ohlcv: FloatArray, *, arrival_s: float = 0.4) -> None:
+    """Store candles (T, 5) at open times (T,), each received `arrival_s` after its close."""
+    closes = times + clock.MINUTE_S
+    rows = CandleRows.series(instrument.pk, times, ohlcv)
+    now = clock.from_epoch(int(closes[-1])) + MINUTE
+    store_closed(rows, source=Source.STREAM, observed_at=closes + arrival_s, now=now)
 
 
 def ballot(up: int = 6, down: int = 0, neutral: int = 1, *, strength: float = 0.6) -> Ballot:

@@ -126,7 +126,9 @@ export class Board {
     root.dataset.closeTime = card.close_time;
     const widget = root.closest("[data-fresh]") ?? root.querySelector("[data-fresh]");
     if (widget) this.touch(widget, card.close_time);
-    if (widget?.dataset.widgetState === "empty" || widget?.dataset.widgetState === "loading") this.setState(widget, "live");
+    all("[data-widget-state]", root).forEach((each) => {
+      if (["empty", "loading", "closed"].includes(each.dataset.widgetState)) this.setState(each, "live");
+    });
   }
 
   addCard(card) {
@@ -173,16 +175,17 @@ export class Board {
 
   newProgress(frame) {
     all("[data-progress]").forEach((root) => {
-      root.hidden = frame.done >= frame.total;
+      root.hidden = frame.state !== "running" && frame.done >= frame.total;
       const bar = root.querySelector("progress");
       [bar.max, bar.value] = [frame.total || 1, frame.done];
-      fill(root, frame);
+      fill(root, { title: frame.title ?? frame.voter, count: `${frame.done} of ${frame.total}` });
     });
   }
 
   // A market that changed its kind is another page.
   newMarket(frame) {
     if (frame.headline) all("[data-market]").forEach((root) => fill(root, frame));
+    else if (frame.state) all(".market [data-slot=detail]").forEach((element) => this.write(element, frame.state));
     if (frame.speed) this.clock.set(this.clock.now(), frame.speed);
     if (frame.kind && frame.kind !== document.querySelector(".market")?.dataset.kind) location.reload();
   }

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from accounts import urls
 from accounts.access import SESSION_ORGANIZATION
+from accounts.audit import operator_work
 from accounts.inviting import invite
 from accounts.models import AuditEntry, Invitation, Membership, Organization, Role
 from accounts.scoping import scope_to
@@ -229,6 +230,8 @@ def test_acceptance_is_stored_once_with_version_time_and_address(newcomer: Perso
     for _ in range(2):
         response = newcomer.client.post("/accept/", {"terms": "on", "risk": "on", "next": "/history"})
         assert response["Location"] == "/history"
+        with operator_work("test", "read the log"):
+            assert AuditEntry.objects.filter(action="terms.accepted", user=newcomer.user).count() == 1
     acceptance = newcomer.user.acceptances.get()
     assert (acceptance.version, acceptance.ip) == (settings.TERMS_VERSION, "127.0.0.1")
     assert newcomer.viewer.is_live

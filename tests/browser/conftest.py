@@ -3,18 +3,16 @@
 import json
 import os
 import re
-import socket
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocketRoute, sync_playwright
 
 from tests.people import Person
+from tests.signals.live import serving
 from tools.find_chromium import found
 
 FLAGS = [
@@ -56,55 +54,12 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Scope]]
-Send = Callable[[Scope], Awaitable[None]]
-
-
-class Counted:
-    """The application, with a count of the requests it is answering."""
-
-    def __init__(self, application: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self.application = application
-        self.busy = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        self.busy += 1
-        try:
-            await self.application(scope, receive, send)
-        finally:
-            self.busy -= 1
-
-
-@pytest.fixture(scope="session")
-def counted() -> Counted:
-    """The whole application."""
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    from config.asgi import application
-
-    return Counted(application)
-
-
-@pytest.fixture(scope="session")
-def server(counted: Counted) -> Iterator[str]:
-    """The application on a bound socket, in a thread; the address of its front page."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        config = uvicorn.Config(counted, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
-        running = uvicorn.Server(config)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        _wait(lambda: running.started, "the server did not start")
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        running.should_exit = True
-        thread.join(timeout=10)
-
-
 @pytest.fixture
-def site(transactional_db: None, server: str, counted: Counted) -> Iterator[str]:
-    """The running application over this test's database; it is idle before the database is emptied."""
-    yield server
-    _wait(lambda: counted.busy == 0, "a request is still being answered")
+def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The whole application on a bound socket over this test's database; gone before the database is emptied."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright's loop runs in the test's own thread
+    with serving() as address:
+        yield f"http://{address}"
 
 
 class Watched:
@@ -218,10 +173,3 @@ def member(transactional_db: None, owner: Person) -> Client:
 def wire() -> Wire:
     """A socket that says only what the test makes it say."""
     return Wire()
-
-
-def _wait(ready: Callable[[], bool], complaint: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, complaint
-        time.sleep(0.02)

@@ -25,13 +25,17 @@ SMALL_TARGETS = """() => [...document.querySelectorAll('a[href], button, input, 
   .map((e) => [e.outerHTML.slice(0, 120), e.getBoundingClientRect(), e.matches('.primary') ? 44 : 24])
   .filter(([, box, least]) => box.width < least || box.height < least)
   .map(([html, box]) => `${Math.round(box.width)}×${Math.round(box.height)} ${html}`)"""
-NARROW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-CLIPPED = """() => { const style = document.createElement('style');
+WIDE = """const wide = document.documentElement.clientWidth;
+  const found = document.documentElement.scrollWidth <= wide ? [] : [...document.querySelectorAll('body *')]
+    .filter((e) => e.getBoundingClientRect().right > wide + 1 && !e.closest('.table-box'))
+    .map((e) => `reaches ${Math.round(e.getBoundingClientRect().right)}: ${e.outerHTML.slice(0, 120)}`)
+    .concat(document.documentElement.scrollWidth);"""
+NARROW = f"() => {{ {WIDE} return found; }}"
+CLIPPED = f"""() => {{ const style = document.createElement('style');
   style.nonce = document.querySelector('script[nonce]').nonce;
-  style.textContent = '* { line-height: 1.5 !important; letter-spacing: 0.12em !important; '
-    + 'word-spacing: 0.16em !important }';
-  document.head.append(style); const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  style.remove(); return wide; }"""
+  style.textContent = '* {{ line-height: 1.5 !important; letter-spacing: 0.12em !important; '
+    + 'word-spacing: 0.16em !important }}';
+  document.head.append(style); {WIDE} style.remove(); return found; }}"""
 NAKED = """() => [...document.querySelectorAll('[data-probability]')].filter((e) => e.textContent.trim())
   .filter((e) => !/ of [\\d,]+ \\(\\d+–\\d+\\) · (live|validation)/.test(
     e.parentElement.parentElement.querySelector('[data-n]')?.textContent ?? ''))
@@ -61,22 +65,18 @@ def axe(page: Page, run_only: list[str]) -> list[str]:
 
 
 def looked_at(page: Page, name: str) -> list[str]:
-    """All that is wrong with a page at two widths in two themes; the second theme differs in nothing but colour."""
+    """All that is wrong with a page: every rule on a light phone, contrast on a dark desk, sizes at every width."""
     wrong = []
-    for width, first in ((390, "light"), (1280, "dark")):
+    for width, theme, rules in ((390, "light", TAGS), (1280, "dark", ["color-contrast"])):
         page.set_viewport_size({"width": width, "height": 900})
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of two literals
-            wrong += [
-                f"{name} {width} {theme} {fault}" for fault in axe(page, TAGS if theme == first else ["color-contrast"])
-            ]
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of two literals
+        wrong += [f"{name} {width} {theme} {fault}" for fault in axe(page, rules)]
         wrong += [f"{name} {width} target {fault}" for fault in page.evaluate(SMALL_TARGETS)]
     for width in (320, 768, 1920):
         page.set_viewport_size({"width": width, "height": 900})
-        over = page.evaluate(NARROW)
-        wrong += [f"{name} {width} is {over} px too wide"] if over > 0 else []
+        wrong += [f"{name} {width} {fault}" for fault in page.evaluate(NARROW)]
     page.set_viewport_size({"width": 390, "height": 900})
-    wrong += [f"{name}: wide text spacing overflows"] if page.evaluate(CLIPPED) > 0 else []
+    wrong += [f"{name}: with wide text spacing {fault}" for fault in page.evaluate(CLIPPED)]
     wrong += [f"{name}: naked probability {fault}" for fault in page.evaluate(NAKED)]
     wrong += [f"{name}: colour only {fault}" for fault in page.evaluate(COLOUR_ONLY)]
     return wrong

@@ -60,6 +60,13 @@ def test_of_two_values_in_one_batch_the_last_received_counts(btc: Instrument) ->
     assert load_ohlcv(btc.pk, START, START + 60)[1][0, 3] == 102
 
 
+def test_a_repetition_makes_no_candle_later_than_it_was(btc: Instrument) -> None:
+    rows = CandleRows.of([(btc.pk, candle(close=c)) for c in (100.0, 101.0, 102.0, 102.0, 102.0)], 0)
+    store_closed(rows, source=Source.STREAM, observed_at=START + 61.0 + np.arange(5), now=NOW)
+    row = Candle.objects.get(instrument=btc)
+    assert (row.close, row.observed_at) == (102.0, at(START + 63))
+
+
 def test_a_correction_keeps_the_key_and_the_replaced_values(btc: Instrument) -> None:
     put((btc.pk, candle(close=101)), seen=START + 61, flags=int(TaintFlag.OUT_OF_ORDER))
     assert put((btc.pk, candle(close=102)), seen=START + 500) == StoreReport(corrected=1)

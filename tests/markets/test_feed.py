@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -85,7 +85,9 @@ class ScriptedVenue(Adapter):
     async def instruments(self) -> list[InstrumentSpec]:
         return []
 
-    async def history(self, symbol: str, start: int, end: int, timeframe: str = "1m") -> AsyncIterator[list[Ohlcv]]:
+    async def history(
+        self, symbol: str, start: int, end: int, timeframe: str = "1m"
+    ) -> AsyncGenerator[list[Ohlcv], None]:
         self.requests.append((symbol, start, end))
         if self.broken:
             raise self.broken.pop(0)
@@ -93,7 +95,7 @@ class ScriptedVenue(Adapter):
         if found:
             yield found
 
-    async def stream(self, symbols: Sequence[str]) -> AsyncIterator[VenueEvent]:
+    async def stream(self, symbols: Sequence[str]) -> AsyncGenerator[VenueEvent, None]:
         self.connects.append(time.monotonic())
         while True:
             event = await self.events.get()

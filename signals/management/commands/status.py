@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--since", type=duration, default=timedelta(hours=1), help="for example 15m, 6h, 2d")
         parser.add_argument("--json", action="store_true", dest="as_json")
 
-    def handle(self, *args: object, **options: Any) -> None:  # noqa: ANN401  # as argparse read them
+    def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
         """Print it."""
         facts = status(options["since"])
         if options["as_json"]:

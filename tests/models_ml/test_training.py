@@ -1,0 +1,186 @@
+"""Training on stored candles: what it leaves in the registry, and how it ends when it cannot."""
+
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+
+from lib import clock
+from markets.candles import load_ohlcv
+from markets.models import Instrument, Run, Venue
+from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.models import Calibration, ModelVersion, TrainingRun
+from models_ml.profiles import QUICK
+from models_ml.tasks import retrain, training_command
+from models_ml.training import NothingToTrainError, code_version, samples_of, train
+from signals import confidence
+from signals.scoring import panel_score
+from tests.factories_market import instruments_of, make_run, store_walk
+from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
+
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("trained")]
+
+
+def test_every_voter_takes_its_seat(trained: Trained) -> None:
+    assert {row["voter"] for row in trained.versions} == set(SEATS)
+    for row in trained.versions:
+        assert (row["state"], row["profile"], row["market_class"], row["seed"]) == ("champion", "tiny", "crypto", 7)
+        assert row["venue_id"] == trained.venue["id"]
+        assert row["features_hash"] == FEATURES_HASH
+        assert row["trained_until"] == END
+        assert row["trained_from"] == END - timedelta(minutes=MINUTES)
+        assert row["code_version"] == code_version()
+        assert (Path(settings.ARTIFACTS_DIR) / row["path"]).is_dir()
+        assert all(not isinstance(value, float) or math.isfinite(value) for value in row["metrics"].values())
+        assert row["metrics"]["n"] > 300
+
+
+def test_what_can_be_forecast_is(trained: Trained) -> None:
+    assert all(row["metrics"]["auc"] > 0.8 for row in trained.versions)
+
+
+def test_the_consensus_is_calibrated_on_decisions_only(trained: Trained) -> None:
+    (row,) = trained.calibrations
+    assert (row["seats"], row["market_class"], row["trained_until"]) == (7, "crypto", END)
+    assert row["n"] == row["knots"]["decisions"] == sum(row["knots"]["n"])
+    calibration = confidence.Calibration.from_knots(row["knots"])
+    assert calibration is not None
+    assert calibration.at(0.9) > 0.7
+
+
+def test_progress_is_told_to_the_end(trained: Trained) -> None:
+    assert (trained.run["state"], trained.run["detail"]) == ("done", "")
+    assert trained.run["finished_at"] >= trained.run["started_at"]
+    voters = list(dict.fromkeys(voter for voter, _, _ in trained.told if voter))
+    assert set(voters) == set(SEATS)
+    for voter in voters:
+        steps = [(done, total) for name, done, total in trained.told if name == voter]
+        assert steps[-1][0] == steps[-1][1] > 0
+        assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def test_a_new_champion_retires_the_old_one(trained_run: Run) -> None:
+    for instrument in instruments_of(trained_run):
+        store_walk(instrument, END, MINUTES, seed=instrument.pk)
+    train(trained_run.venue, profile=TINY, score=panel_score, seats=("random_forest",))
+    forests = ModelVersion.objects.filter(voter="random_forest").order_by("pk")
+    assert [row.state for row in forests] == ["retired", "champion"]
+    assert ModelVersion.objects.filter(state="champion").count() == len(SEATS)
+
+
+# ---- the samples
+
+
+@pytest.fixture
+def btc(db: None) -> Instrument:
+    return instruments_of(make_run(symbols=("BTC/USDT",)))[0]
+
+
+def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> None:
+    store_walk(btc, END, LOOKBACK + 50)
+    until = clock.epoch(END)
+    samples = samples_of([btc.pk], until, days=4)
+    times, ohlcv = load_ohlcv(btc.pk, 0, until)
+    np.testing.assert_array_equal(samples.open_times, times)
+    np.testing.assert_array_equal(samples.ohlcv[0], ohlcv)
+    np.testing.assert_array_equal(samples.features[0], build(times, ohlcv[None])[0].astype(np.float32))
+    assert samples.index.tolist() == [[0, row] for row in range(LOOKBACK, LOOKBACK + 50)]
+    assert samples.features.shape[2] == len(COLUMNS)
+    assert samples.market.tolist() == [btc.pk]
+
+
+def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:
+    store_walk(btc, END, LOOKBACK + 50)
+    until = clock.epoch(END) - 30 * 60
+    samples = samples_of([btc.pk], until, days=4)
+    assert samples.open_times[-1] == until - 60
+    assert samples.index[:, 1].max() == len(samples.open_times) - 1
+
+
+def test_a_missing_candle_is_no_row(btc: Instrument) -> None:
+    store_walk(btc, END - timedelta(minutes=11), LOOKBACK + 20)
+    store_walk(btc, END, 10)
+    samples = samples_of([btc.pk], clock.epoch(END), days=4)
+    missing = np.flatnonzero(~np.isfinite(samples.ohlcv[0, :, 3])).tolist()
+    assert len(missing) == 1
+    assert missing[0] not in samples.index[:, 1]
+
+
+# ---- how it fails
+
+
+def _failed() -> TrainingRun:
+    run = TrainingRun.objects.get()
+    assert run.state == "failed"
+    assert run.finished_at is not None
+    return run
+
+
+@pytest.mark.parametrize("minutes", [0, 200])
+def test_without_a_day_of_candles_it_says_so(btc: Instrument, minutes: int) -> None:
+    if minutes:
+        store_walk(btc, END, minutes)
+    with pytest.raises(NothingToTrainError, match="no instrument with a day of candles: import or download some first"):
+        train(btc.venue, profile=QUICK, score=panel_score)
+    assert "import or download" in _failed().detail
+    assert (ModelVersion.objects.count(), Calibration.objects.count()) == (0, 0)
+
+
+def test_until_bounds_what_is_read(btc: Instrument) -> None:
+    store_walk(btc, END, LOOKBACK + 1500)
+    with pytest.raises(NothingToTrainError):
+        train(btc.venue, profile=QUICK, score=panel_score, until=END - timedelta(minutes=200))
+
+
+def test_only_followed_or_named_instruments_are_read(btc: Instrument) -> None:
+    store_walk(btc, END, LOOKBACK + 1500)
+    Instrument.objects.filter(pk=btc.pk).update(followed=False)
+    with pytest.raises(NothingToTrainError):
+        train(btc.venue, profile=QUICK, score=panel_score)
+    with pytest.raises(NothingToTrainError):
+        train(btc.venue, profile=QUICK, score=panel_score, symbols=["ETH/USDT"])
+    told: list[TrainingRun] = []
+    train(btc.venue, profile=QUICK, score=panel_score, symbols=["BTC/USDT"], seats=(), say=told.append)
+    assert told[-1].state == "done"
+
+
+class _StopError(Exception):
+    """What a test interrupts with."""
+
+
+def test_an_interrupted_training_is_marked_failed_and_raises(btc: Instrument) -> None:
+    """Fault 20: whatever ends it, the registry is as it was."""
+    store_walk(btc, END, LOOKBACK + 1500)
+
+    def stop(run: TrainingRun) -> None:
+        if run.voter:
+            raise _StopError("pulled the plug")
+
+    with pytest.raises(_StopError):
+        train(btc.venue, profile=QUICK, score=panel_score, seats=("random_forest",), say=stop)
+    assert TrainingRun.objects.get().state in {"failed", "running"}
+    assert not ModelVersion.objects.exists()
+
+
+# ---- the task
+
+
+def test_training_runs_as_a_child_of_the_lowest_priority() -> None:
+    command = training_command("binance", "standard")
+    assert command[:3] == ["nice", "-n", "19"]
+    assert command[-5:] == ["train", "--venue", "binance", "--profile", "standard"]
+    assert command[4].endswith("manage.py")
+
+
+def test_without_a_market_nothing_is_retrained() -> None:
+    assert not Venue.objects.exists()
+    assert retrain() == 0
+
+
+def test_the_made_up_market_can_be_forecast() -> None:
+    candles = forecastable(2000, seed=3)
+    moves = np.sign(candles[:, 3] - candles[:, 0])
+    assert (moves[1:] == -moves[:-1]).mean() > 0.9
