@@ -74,12 +74,18 @@ def without(table: str, name: str, remake: str) -> Iterator[None]:
             owner.execute(remake)  # type: ignore[call-overload]
 
 
+_LOSE = """
+CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN EXECUTE format('DELETE FROM %I WHERE id = $1', TG_TABLE_NAME) USING NEW.id; RETURN NULL; END $$
+"""
+
+
 @contextmanager
 def losing(table: str) -> Iterator[None]:
     """Rows inserted into `table` vanish without a word."""
     with connect(OWNER) as owner:
-        owner.execute("CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
-        owner.execute(f"CREATE TRIGGER lose BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
+        owner.execute(_LOSE)
+        owner.execute(f"CREATE TRIGGER lose AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
         try:
             yield
         finally:

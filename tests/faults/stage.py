@@ -169,7 +169,7 @@ class Stage:
     def until(self, condition: Callable[[], bool], within_s: float = 15.0, *, what: str = "it") -> float:
         """Wait for a condition; returns the seconds it took, fails when it takes longer than `within_s`."""
         began = time.monotonic()
-        while not condition():
+        while not self._holds(condition):
             took = time.monotonic() - began
             assert took < within_s, f"waited {within_s:g} s for {what}"
             time.sleep(0.01)
@@ -186,11 +186,20 @@ class Stage:
     def comes(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
         """Whether a condition holds within `within_s`, the stage's patience by default."""
         limit = time.monotonic() + min(within_s or 1e9, self.patience_s)
-        while not condition():
+        while not self._holds(condition):
             if time.monotonic() > limit:
                 return False
             time.sleep(0.02)
         return True
+
+    @staticmethod
+    def _holds(condition: Callable[[], bool]) -> bool:
+        """A condition that asks a database which is away does not hold."""
+        try:
+            return condition()
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return False
 
     def tick(self) -> None:
         """Half of the running minute passes: forming candles and trades come."""

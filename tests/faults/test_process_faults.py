@@ -254,7 +254,7 @@ def test_22_a_second_beat_idles(house: House) -> None:
     house.processes.kill("beat")
     house.processes.wait_logged("beat2", "beat leads", within_s=20)
     assert sweeps(house, 4) >= 2
-    house.processes.beat("beat3", "-S", "django_celery_beat.schedulers:DatabaseScheduler")  # the defect: no lock
+    house.processes.beat("beat3", "-S", "tests.faults.unguarded:Scheduler")  # the defect: no lock
     house.processes.wait_logged("beat3", "beat: Starting...")
     time.sleep(3)
     assert sweeps(house, 5) > 7
