@@ -17,6 +17,7 @@ from markets.opening import Opened, open_recordings
 from markets.replaying import ReplayFeed
 from markets.venues import open_venue
 from markets.venues.replay import ReplayVenue
+from models_ml.profiles import profile_of
 from models_ml.training import train
 from signals import due, outcomes, receivers, rounds
 from signals.confidence import wilson
@@ -48,7 +49,7 @@ def replay(paths: Sequence[Path], window: Window, *, profile: str, say: Say) -> 
     """
     opened = open_recordings(paths, live_s=_live_seconds(paths, window), speed=FULL_SPEED, background=True)
     load_history(opened, days=0, say=say)
-    train(opened.run.venue, profile=profile, score=panel_score)
+    train(opened.run.venue, profile=profile_of(profile), score=panel_score)
     candle_closed.disconnect(receivers.decide)  # this process decides by itself, in order; no worker is asked
     started = time.perf_counter()
     try:
