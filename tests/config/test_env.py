@@ -23,7 +23,9 @@ def test_text(given: pytest.MonkeyPatch) -> None:
     assert env.text(NAME, "x") == "y"
 
 
-@pytest.mark.parametrize(("word", "value"), [("1", True), ("YES", True), ("On", True), ("0", False), ("no", False), ("off", False)])
+@pytest.mark.parametrize(
+    ("word", "value"), [("1", True), ("YES", True), ("On", True), ("0", False), ("no", False), ("off", False)]
+)
 def test_flag(given: pytest.MonkeyPatch, word: str, value: bool) -> None:
     given.setenv(NAME, word)
     assert env.flag(NAME, default=not value) is value
@@ -48,7 +50,9 @@ def test_a_flag_has_a_default(given: pytest.MonkeyPatch) -> None:
         (lambda: env.database(NAME, ""), "postgresql://host", f"{NAME} is not a PostgreSQL URL: use postgresql://user:password@host:5432/name"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_named_with_the_remedy(given: pytest.MonkeyPatch, reader: object, word: str, error: str) -> None:
+def test_what_cannot_be_used_is_named_with_the_remedy(
+    given: pytest.MonkeyPatch, reader: object, word: str, error: str
+) -> None:
     given.setenv(NAME, word)
     assert callable(reader)
     with pytest.raises(BadSettingError) as caught:
@@ -82,5 +86,5 @@ def test_database_urls(given: pytest.MonkeyPatch) -> None:
         "PORT": "6432",
         "OPTIONS": {"sslmode": "require"},
     }
-    socket = env.database("CANDOR_UNSET", "postgresql://candor_app@/candor?host=/tmp/socket")
-    assert (socket["HOST"], socket["PORT"], socket["PASSWORD"], socket["OPTIONS"]) == ("/tmp/socket", "", "", {})
+    socket = env.database("CANDOR_UNSET", "postgresql://candor_app@/candor?host=/run/candor")
+    assert (socket["HOST"], socket["PORT"], socket["PASSWORD"], socket["OPTIONS"]) == ("/run/candor", "", "", {})

@@ -120,7 +120,12 @@ def test_logs_are_json_lines_with_the_bound_ids(own_logging: None, capsys: pytes
         structlog.get_logger("candor.test").warning("minute_decided", rounds=8, symbol="line\nbreak")
         logging.getLogger("other").warning("plain %s", "words")
     ours, theirs = (json.loads(line) for line in capsys.readouterr().err.strip().splitlines())
-    assert (ours["event"], ours["rounds"], ours["request_id"], ours["level"]) == ("minute_decided", 8, "abc12345", "warning")
+    assert (ours["event"], ours["rounds"], ours["request_id"], ours["level"]) == (
+        "minute_decided",
+        8,
+        "abc12345",
+        "warning",
+    )
     assert (theirs["event"], theirs["request_id"], theirs["logger"]) == ("plain words", "abc12345", "other")
 
 
@@ -159,5 +164,9 @@ def test_beat_starts_tasks_that_exist() -> None:
 
 def test_scoring_and_training_have_queues_of_their_own() -> None:
     router = app.amqp.router
-    for name, queue in (("signals.tasks.decide_minute", "score"), ("signals.tasks.sweep", "score"), ("models_ml.tasks.retrain", "train")):
+    for name, queue in (
+        ("signals.tasks.decide_minute", "score"),
+        ("signals.tasks.sweep", "score"),
+        ("models_ml.tasks.retrain", "train"),
+    ):
         assert router.route({}, name)["queue"].name == queue
