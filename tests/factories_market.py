@@ -110,7 +110,7 @@ def ballot(up: int = 6, down: int = 0, neutral: int = 1, *, strength: float = 0.
     return Ballot(probabilities, np.array(said + [0] * silent, np.int8), reasons)
 
 
-def context(**changes: Any) -> Context:  # noqa: ANN401  # any field
+def context(**changes: Any) -> Context:  # any field
     """A calm, sound minute at a price of 100, with `changes`."""
     calm: dict[str, Any] = {
         "close": 100.0,
@@ -134,7 +134,7 @@ def decided(
     votes: Ballot | None = None,
     late: bool = False,
     rules: Rules | None = None,
-    **changes: Any,  # noqa: ANN401  # any field of the context
+    **changes: Any,  # any field of the context
 ) -> Decided:
     """The decision on one minute, six up and calm unless told otherwise; `changes` go to its context."""
     votes, around = votes or ballot(), context(**changes)
@@ -153,7 +153,7 @@ def decided(
     )
 
 
-def issue(run: Run, instrument: Instrument, close_time: datetime, *, down: bool = False, **changes: Any) -> Signal:  # noqa: ANN401  # as above
+def issue(run: Run, instrument: Instrument, close_time: datetime, *, down: bool = False, **changes: Any) -> Signal:  # as above
     """A signal, up unless `down`, with its round, as the pipeline saves it."""
     ensure_partitions("signals_round", close_time, close_time)
     votes = ballot(up=0, down=7) if down else ballot(up=7)

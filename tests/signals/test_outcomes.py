@@ -419,6 +419,7 @@ def test_rounds_signals_outcomes_and_candles_refer_to_each_other(run: Run) -> No
     judged = Outcome.objects.select_related("signal")
     assert {outcome.signal_id for outcome in judged} == set(Signal.objects.values_list("pk", flat=True))
     for outcome in judged:
+        assert outcome.entry_candle is not None
         candle = Candle.objects.get(instrument_id=outcome.signal.instrument_id, open_time=outcome.entry_candle)
         assert (candle.open, candle.close) == (outcome.entry, outcome.exit)
         assert outcome.result == judge(outcome.signal.direction, candle.open, candle.close)

@@ -245,7 +245,7 @@ def test_a_write_that_fails_leaves_nothing(run: Run) -> None:
 def test_the_application_cannot_change_the_record(run: Run, model: type[Round | Signal | Outcome], change: str) -> None:
     save_rounds(run, [decided(instruments_of(run)[0], CLOSE)])
     table = model._meta.db_table
-    statement = f"UPDATE {table} SET id = id" if change == "update" else f"DELETE FROM {table}"  # noqa: S608  # constants
+    statement = f"UPDATE {table} SET id = id" if change == "update" else f"DELETE FROM {table}"  # constants
     with (
         pytest.raises(ProgrammingError, match="permission denied"),
         transaction.atomic(),
@@ -284,11 +284,11 @@ def test_events_go_up_after_the_commit_with_ids_only(
 ) -> None:
     heard: list[tuple[str, dict[str, Any]]] = []
 
-    def on_decided(**news: Any) -> None:  # noqa: ANN401  # a dispatcher's arguments
+    def on_decided(**news: Any) -> None:  # a dispatcher's arguments
         assert news["sender"] is Round
         heard.append(("decided", {"close_time": news["close_time"], "ids": news["round_ids"]}))
 
-    def on_issued(**news: Any) -> None:  # noqa: ANN401  # a dispatcher's arguments
+    def on_issued(**news: Any) -> None:  # a dispatcher's arguments
         assert news["sender"] is Signal
         heard.append(("issued", {"ids": news["signal_ids"]}))
 
