@@ -153,7 +153,7 @@ def decided(
     )
 
 
-def issue(run: Run, instrument: Instrument, close_time: datetime, *, down: bool = False, **changes: Any) -> Signal:  # as above
+def issue(run: Run, instrument: Instrument, close_time: datetime, *, down: bool = False, **changes: Any) -> Signal:
     """A signal, up unless `down`, with its round, as the pipeline saves it."""
     ensure_partitions("signals_round", close_time, close_time)
     votes = ballot(up=0, down=7) if down else ballot(up=7)

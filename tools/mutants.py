@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 MUTMUT = Path(sys.executable).parent / "mutmut"
 KILLED = {"killed", "timeout", "caught by type check"}
 
-EQUIVALENT: dict[tuple[str, str], str] = {}
+_NEXT_IDS = """"select nextval(pg_get_serial_sequence('signals_round', 'id')) from generate_series(1, %s)", [count]"""
+EQUIVALENT: dict[tuple[str, str], str] = {
+    ("_new_ids", _NEXT_IDS): "SQL reads its keywords in either case",
+}
 """(function, the line as the mutant has it) → why it means the same."""
 
 
@@ -84,8 +87,8 @@ def _page(verdicts: dict[str, str], survivors: list[Survivor]) -> str:
     lines = [
         "# Mutants",
         "",
-        "Written by `make mutants` (tools/mutants.py): mutmut changes one operator, constant, argument or condition at a",
-        "time in the files that must not be wrong, and runs the tests that reach it. A test that fails kills the mutant.",
+        "Written by `make mutants` (tools/mutants.py): mutmut changes one operator, constant, argument or condition at",
+        "a time in the files that must not be wrong, and runs the tests that reach it. A failing test kills a mutant.",
         "",
         "| file | mutants | killed | survived | score |",
         "|---|---|---|---|---|",

@@ -11,6 +11,7 @@ import orjson
 import psycopg
 import pytest
 from django.db import InternalError, ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from lib.postgres import ensure_partitions
@@ -162,6 +163,22 @@ def test_where_no_probability_is_stated_none_is_stored(run: Run) -> None:
     row = Round.objects.get()
     assert (row.probability, row.probability_low, row.probability_high, row.probability_n) == (None,) * 4
     assert row.probability_source == ""
+
+
+def test_a_ballot_that_does_not_fit_together_is_refused(run: Run) -> None:
+    item = decided(instruments_of(run)[0], CLOSE)
+    torn = replace(item.ballot, directions=item.ballot.directions[:8])
+    with pytest.raises(ValueError, match="zip"):
+        save_rounds(run, [replace(item, ballot=torn)])
+    assert Round.objects.count() == 0
+
+
+def test_one_month_of_the_record_is_read_not_all_of_it(run: Run) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        save_rounds(run, [decided(instruments_of(run)[0], CLOSE)])
+    (read,) = [query["sql"] for query in asked if 'FROM "signals_round"' in query["sql"]]
+    assert '"close_time" =' in read
+    assert '"id" IN' in read
 
 
 def test_nothing_decided_writes_nothing(run: Run) -> None:
