@@ -125,7 +125,14 @@ def a_minute(ids: list[int], repeats: int, now: datetime) -> bool:
         store_closed(pairs, source=Source.STREAM, now=now)
 
     low, median = best(repeats, store)
-    tell("ingest_minute", ok=median <= 0.010, instruments=len(ids), best_ms=low * 1e3, median_ms=median * 1e3, reach_ms=10)
+    tell(
+        "ingest_minute",
+        ok=median <= 0.010,
+        instruments=len(ids),
+        best_ms=low * 1e3,
+        median_ms=median * 1e3,
+        reach_ms=10,
+    )
     return median <= 0.010
 
 
