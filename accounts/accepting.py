@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record
+from accounts.events import membership_changed
 from accounts.models import Acceptance, User
 from accounts.scoping import acting_as
 
@@ -16,4 +17,5 @@ def accept_terms(user: User, ip: str | None) -> Acceptance:
         )
         if new:
             record("terms.accepted", user=user, version=settings.TERMS_VERSION)
+            membership_changed.send(Acceptance, organization_id=None, user_id=user.pk)
     return acceptance

@@ -14,9 +14,9 @@ from typing import Any
 
 from bench.rig import QUICK, Child, percentile, platform, raise_file_limit, readers, report, sent, sign_in
 
-SOCKETS = 200 if QUICK else 1000
+SOCKETS = 1000  # the gate speaks of so many: with fewer the fixed costs of an event weigh more
 A_SECOND = 5
-SECONDS = 6 if QUICK else 15
+SECONDS = 5 if QUICK else 15
 BURST = 50
 GATE = 0.15  # of Channels' own, in processor time, median and 99th percentile
 BURST_GATE_MS = 500.0
@@ -148,14 +148,15 @@ async def measure(which: str, environment: dict[str, str], cookies: list[str]) -
         cpu = server.cpu_s() + publisher.cpu_s() - before
         facts = {"cpu_us": cpu / max(len(ages), 1) * 1e6, **_ages(ages), "lost": float(expected - len(ages))}
         report(f"fan-out {which}", sockets=SOCKETS, a_second=A_SECOND, **facts)
-        for name, size in (("", len(FILLER)), (" of whole cards", len(CARD_FILLER))):
+        bursts = (("", len(FILLER)), (" of whole cards", len(CARD_FILLER)))
+        for name, size in () if QUICK and which == "stock" else bursts:
             await asyncio.sleep(1)
             ages.clear()
             await loop.run_in_executor(None, publisher.ask, f"{BURST} 0 {size}")
             await _arrived(ages, BURST * SOCKETS, 40)
-            report(
-                f"burst {which}{name}", signals=BURST, sockets=SOCKETS, **_ages(ages), lost=BURST * SOCKETS - len(ages)
-            )
+            burst = _ages(ages)
+            report(f"burst {which}{name}", signals=BURST, sockets=SOCKETS, **burst, lost=BURST * SOCKETS - len(ages))
+            facts.setdefault("burst_p99_ms", burst["p99_ms"])
         assert all(not reader.closed for reader in sockets) or which == "stock", "a socket was closed"
         return facts
     finally:

@@ -1,6 +1,6 @@
 """Candle ingest and reads: rows a second against Django's `bulk_create` with conflict updates, on the same table.
 
-The peer upserts as a Django application would: `bulk_create(update_conflicts=True)` in batches of 2,000 rows. Both write
+The peer upserts as a Django application would: `bulk_create(update_conflicts=True)`, 2,000 rows a batch. Both write
 the same rows into empty months of one PostgreSQL (a suite database without fsync, so disks do not decide), in one
 process and over one connection. `reach` holds the goals of docs/performance.md, `ok` whether they were met.
 """

@@ -18,6 +18,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # the library carries
 
     _guard: "psycopg.Connection[Any] | None" = None
     _leads = False
+    _said: bool | None = None  # what the log was told last
 
     def setup_schedule(self) -> None:
         """Copy entries that the database does not know yet; what an operator edited stays as edited."""
@@ -39,9 +40,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # the library carries
 
     def _take_lead(self) -> bool:
         leads = self._holds_lock()
-        if leads != self._leads or self._guard is None:
+        if leads != self._said:
             log.warning("beat leads" if leads else "beat idles: another beat holds the lock")
-        self._leads = leads
+        self._leads = self._said = leads
         return leads
 
     def _holds_lock(self) -> bool:

@@ -21,14 +21,26 @@ app.conf.task_routes = {
 }
 
 SCHEDULE: dict[str, dict[str, Any]] = {
-    "ingest every closed minute": {"task": "markets.tasks.ingest_closed", "schedule": crontab(), "options": {"expire_seconds": 50}},
+    "ingest every closed minute": {
+        "task": "markets.tasks.ingest_closed",
+        "schedule": crontab(),
+        "options": {"expire_seconds": 50},
+    },
     "decide what is due": {"task": "signals.tasks.sweep", "schedule": 15.0, "options": {"expire_seconds": 14}},
     "resolve outcomes": {"task": "signals.tasks.resolve_outcomes", "schedule": 10.0, "options": {"expire_seconds": 10}},
-    "measure data quality": {"task": "markets.tasks.measure_quality", "schedule": crontab(), "options": {"expire_seconds": 50}},
+    "measure data quality": {
+        "task": "markets.tasks.measure_quality",
+        "schedule": crontab(),
+        "options": {"expire_seconds": 50},
+    },
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},
-    "retrain": {"task": "models_ml.tasks.retrain", "schedule": crontab(minute="30", hour="2"), "options": {"expire_seconds": 3600}},
+    "retrain": {
+        "task": "models_ml.tasks.retrain",
+        "schedule": crontab(minute="30", hour="2"),
+        "options": {"expire_seconds": 3600},
+    },
 }
 app.conf.beat_schedule = SCHEDULE
 

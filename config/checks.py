@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 def register_all() -> None:
@@ -12,7 +13,11 @@ def register_all() -> None:
 
 def secrets(**kwargs: object) -> list[CheckMessage]:
     """A server without a key of its own would sign sessions that anybody can forge."""
-    if len(settings.SECRET_KEY) < 32:
+    try:
+        length = len(settings.SECRET_KEY)
+    except ImproperlyConfigured:  # Django's answer to an empty one
+        length = 0
+    if length < 32:
         return [
             Error(
                 "SECRET_KEY is missing or too short.", hint="Set SECRET_KEY to 50 random characters.", id="candor.E001"

@@ -8,7 +8,6 @@ import atexit
 import os
 import secrets
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

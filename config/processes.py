@@ -22,7 +22,7 @@ from markets.models import Run
 from markets.opening import Opened, open_market
 from markets.runs import market_time
 from markets.values import Ohlcv
-from models_ml.models import ModelVersion, TrainingRun
+from models_ml.models import TrainingRun
 from models_ml.tasks import training_command
 from signals import due, outcomes, push
 
@@ -38,7 +38,7 @@ def prepare(say: Say) -> None:
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)
+    done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)  # noqa: S603  # our own
     if done.returncode:
         raise CandorError("the database could not be migrated: see the lines above")
     from django.core.management import call_command
@@ -63,7 +63,7 @@ class Platform:
         self.live_s = int(env.number("REPLAY_LIVE", 6 * 3600, low=60, high=30 * 86400))
         self.history_days = env.number("HISTORY_DAYS", 3, low=0, high=400)
         self._stopping = threading.Event()
-        self._stops: list[Callable[[], None]] = []
+        self._stops: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Platform:
             self._trade(opened)
         except CandorError as error:
             self.say(f"market: {error}")
-            log.error("market_not_opened", error=str(error))
+            log.warning("market_not_opened", error=str(error))
         finally:
             close_old_connections()
 
@@ -113,11 +113,15 @@ class Platform:
         self._stops.append(feed.stop)
 
     def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
-        """Train in a process of its own unless the venue has a panel already; nightly training keeps it young."""
-        if ModelVersion.objects.filter(venue=opened.run.venue, state=ModelVersion.State.CHAMPION).exists():
+        """Train in a process of its own unless a training of the venue has ended; nightly training keeps it young."""
+        trainings = TrainingRun.objects.filter(venue=opened.run.venue)
+        trainings.filter(state=TrainingRun.State.RUNNING).update(
+            state=TrainingRun.State.FAILED, detail="interrupted", finished_at=clock.wall_now()
+        )
+        if trainings.filter(state=TrainingRun.State.DONE).exists():
             return None
         self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
-        child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))
+        child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))  # noqa: S603  # our own
         threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
 
         def stop() -> None:
@@ -129,7 +133,6 @@ class Platform:
 
         self._stops.append(stop)
         return child
-
 
     def _tell_training(self, opened: Opened, child: "subprocess.Popen[bytes]") -> None:
         """Show the child's progress on the page until it ends."""
@@ -203,7 +206,9 @@ def start_beat() -> Callable[[], None]:
     """Beat in a thread; returns what stops it."""
     from celery.beat import Service
 
-    service = Service(app, scheduler_cls=settings.CELERY_BEAT_SCHEDULER)
+    from config.beat import Scheduler
+
+    service = Service(app, scheduler_cls=Scheduler)
     thread = threading.Thread(target=service.start, kwargs={"embedded_process": False}, name="beat", daemon=True)
     thread.start()
 

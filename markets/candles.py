@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from numpy.typing import NDArray
 
 from lib.clock import MINUTE_S, from_epoch, market_now
@@ -46,6 +46,9 @@ COLUMNS: Columns = (
 _NAMES = ", ".join(name for name, _ in COLUMNS)
 _DIFFERS = f"({', '.join('c.' + n for n in VALUES)}) IS DISTINCT FROM ({', '.join('i.' + n for n in VALUES)})"
 
+BULK = 1000
+"""Rows from which on it pays to look whether they can be copied straight in."""
+_ANY = f"SELECT 1 FROM {TABLE} WHERE instrument_id = ANY(%s::bigint[]) AND open_time BETWEEN %s AND %s LIMIT 1"  # noqa: S608  # constants
 _MAKE_INCOMING = f"CREATE TEMP TABLE IF NOT EXISTS {INCOMING} (LIKE {TABLE}) ON COMMIT DELETE ROWS"
 # Two statements, because the second must see what a racing writer committed while the first waited for its key.
 _INSERT = f"INSERT INTO {TABLE} ({_NAMES}) SELECT {_NAMES} FROM {INCOMING} ON CONFLICT DO NOTHING"  # noqa: S608  # constants
@@ -125,9 +128,12 @@ def _write(rows: CandleRows, seen: FloatArray, source: Source) -> tuple[int, int
     """Stored and corrected counts of rows with distinct keys, sorted by instrument and time."""
     span = from_epoch(int(rows.open_times.min())), from_epoch(int(rows.open_times.max()))
     ensure_partitions(TABLE, *span)
+    packed = _packed(rows, seen, source)
+    if len(rows) >= BULK and _copied(rows, span, packed):
+        return len(rows), 0
     with connection.cursor() as cursor:
         cursor.execute(_MAKE_INCOMING)
-        copy_in(INCOMING, COLUMNS, _packed(rows, seen, source))
+        copy_in(INCOMING, COLUMNS, packed)
         cursor.execute(_INSERT)
         stored, corrected = cursor.rowcount, 0
         if stored < len(rows):
@@ -135,6 +141,20 @@ def _write(rows: CandleRows, seen: FloatArray, source: Source) -> tuple[int, int
             corrected = cursor.rowcount
         cursor.execute(f"DELETE FROM {INCOMING}")  # noqa: S608  # a later call may share this transaction
     return stored, corrected
+
+
+def _copied(rows: CandleRows, span: tuple[datetime, datetime], packed: dict[str, NDArray[Any]]) -> bool:
+    """Copy straight into the store where it holds nothing of the span, as in most downloads and imports."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY, [np.unique(rows.instrument_ids).tolist(), *span])
+        if cursor.fetchone() is not None:
+            return False
+    try:
+        with transaction.atomic():
+            copy_in(TABLE, COLUMNS, packed)
+    except IntegrityError:  # somebody else stored one of them since
+        return False
+    return True
 
 
 def _packed(rows: CandleRows, seen: FloatArray, source: Source) -> dict[str, NDArray[Any]]:

@@ -55,7 +55,9 @@ def pack(columns: Columns, values: Mapping[str, NDArray[Any]]) -> bytes:
 def copy_in(table: str, columns: Columns, values: Mapping[str, NDArray[Any]]) -> None:
     """Write columns into `table` (a name of ours, never input)."""
     names = ", ".join(name for name, _ in columns)
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
+    statement = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
+    # Django translates the errors of execute() only, and callers catch Django's.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(pack(columns, values))
 
 
@@ -67,7 +69,8 @@ def fetch(query: str, parameters: Sequence[object], columns: Columns) -> dict[st
     """
     packed = ", ".join(f"array_send(array_agg({name}))" for name, _ in columns)
     connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:  # Django's own cursors cannot answer in binary
+    # Django's own cursors cannot answer in binary.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(f"SELECT {packed} FROM ({query}) AS rows", parameters, binary=True)  # noqa: S608  # constants
         answer = cursor.fetchone()
     assert answer is not None  # noqa: S101  # an aggregate without groups always has a row

@@ -51,6 +51,7 @@ class Run(models.Model):
     )
     market_end = models.DateTimeField(null=True, blank=True)
     beat_at = models.DateTimeField(null=True, blank=True, help_text="Wall clock of the feed's last sign of life")
+    background = models.BooleanField(default=False, help_text="A replay for its figures: pages never show it")
 
     class Meta:
         indexes = [models.Index(fields=["-started_at"])]

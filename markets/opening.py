@@ -45,7 +45,7 @@ def open_market(choice: str, *, replay: Sequence[Path] = (), live_s: int, speed:
         CandorError: a recording that cannot be read, or a named venue that does not answer.
     """
     if replay:
-        return _open_replay(replay, live_s, speed)
+        return open_recordings(replay, live_s=live_s, speed=speed)
     if choice != "auto":
         return _open(choice, asyncio.run(_instruments(choice)))
     for key in AUTO:
@@ -59,7 +59,12 @@ def open_market(choice: str, *, replay: Sequence[Path] = (), live_s: int, speed:
     return _open("simulated", asyncio.run(_instruments("simulated")))
 
 
-def _open_replay(paths: Sequence[Path], live_s: int, speed: float) -> Opened:
+def open_recordings(paths: Sequence[Path], *, live_s: int, speed: float, background: bool = False) -> Opened:
+    """Open recordings as a run of their own; a background run is never shown on pages.
+
+    Raises:
+        CandorError: a file that cannot be read, or files without a minute in common.
+    """
     options: dict[str, object] = {"paths": [str(path) for path in paths], "live_s": live_s}
     specs = asyncio.run(_instruments("replay", **options))
     started = clock.wall_now()
@@ -68,7 +73,7 @@ def _open_replay(paths: Sequence[Path], live_s: int, speed: float) -> Opened:
         f"replay-{started:%Y%m%d-%H%M%S-%f}", "replay", facts_of("replay"), title=f"Replay of {names}"[:120]
     )
     _list(venue, specs, follow={spec.symbol for spec in specs})
-    return Opened(start_run(venue, speed=speed), "replay", options)
+    return Opened(start_run(venue, speed=speed, background=background), "replay", options)
 
 
 def _open(key: str, specs: list[InstrumentSpec]) -> Opened:

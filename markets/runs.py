@@ -11,15 +11,18 @@ from markets.models import Run, Venue
 
 def current_run() -> Run | None:
     """The newest run that was not replaced: the one market that pages, status and sockets speak of."""
-    return Run.objects.select_related("venue").order_by("-started_at", "-id").first()
+    shown = Run.objects.filter(background=False).select_related("venue")
+    return shown.order_by("-started_at", "-id").first()
 
 
-def start_run(venue: Venue, *, speed: float = 1.0) -> Run:
-    """Begin a run; what ran before is ended, because a process shows one market."""
+def start_run(venue: Venue, *, speed: float = 1.0, background: bool = False) -> Run:
+    """Begin a run; what was shown before is ended, because pages show one market. A background run ends nothing."""
     now = clock.wall_now()
     with transaction.atomic():
-        Run.objects.exclude(state=Run.State.ENDED).update(state=Run.State.ENDED, ended_at=now)
-        return Run.objects.create(venue=venue, started_at=now, speed=speed, beat_at=now)
+        if not background:
+            shown = Run.objects.filter(background=False).exclude(state=Run.State.ENDED)
+            shown.update(state=Run.State.ENDED, ended_at=now)
+        return Run.objects.create(venue=venue, started_at=now, speed=speed, beat_at=now, background=background)
 
 
 def mark(run: Run, **facts: Any) -> None:

@@ -6,7 +6,7 @@ from markets.models import Venue
 
 
 class ModelVersion(models.Model):
-    """One trained voter and everything needed to trust or distrust it. Trained on one venue, it serves only that one."""
+    """One trained voter with all that is needed to trust it. Trained on one venue, it serves only that one."""
 
     class State(models.TextChoices):
         """At most one champion per voter, venue and market class."""

@@ -1,14 +1,16 @@
 """What the live pages show of the current market: newest rounds, newest signals, instruments, feeds."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 
 from accounts.access import Viewer
 from lib.clock import epoch
-from markets.models import Candle, FeedState, Instrument, Run
+from markets.calendars import is_open, sessions
+from markets.models import Candle, Instrument, Run
+from markets.quality import shown_states
 from signals.access import (
     access_instruments,
     access_outcomes,
@@ -23,6 +25,8 @@ from signals.reading import signals_of
 from signals.wording import decimals_of, price_text
 
 RECENT_SIGNALS = 10
+OPENS_WITHIN_S = 8 * 86_400
+"""No calendar is closed for longer than a week."""
 LOOK_BACK = timedelta(hours=6)
 """How far back the board looks for an instrument's newest round: enough to cross any pause of a feed on a trading day,
 short enough to touch one partition."""
@@ -77,12 +81,14 @@ def _cards(
     return cards_of(rounds, issued, list(outcomes), market_now(run).timestamp())
 
 
-def instrument_rows(instruments: Sequence[Instrument], cards: Iterable[Card]) -> list[dict[str, Any]]:
-    """The instrument list: each with its newest card and last stored price."""
+def instrument_rows(instruments: Sequence[Instrument], cards: Iterable[Card], since: datetime) -> list[dict[str, Any]]:
+    """The instrument list: each with its newest card and the last price stored since `since`."""
     by_instrument = {card["instrument"]: card for card in cards}
+    newest = Candle.objects.filter(instrument__in=[instrument.pk for instrument in instruments], open_time__gte=since)
+    last = {row.instrument_id: row for row in newest.order_by("instrument_id", "-open_time").distinct("instrument_id")}
     rows = []
     for instrument in instruments:
-        candle = Candle.objects.filter(instrument_id=instrument.pk).order_by("-open_time").first()
+        candle = last.get(instrument.pk)
         decimals = decimals_of(instrument.tick_size, candle.close if candle else 1.0)
         rows.append(
             {
@@ -112,19 +118,27 @@ def feed_rows(run: Run | None) -> list[dict[str, Any]]:
     """The state of the venue's feed and of each instrument's."""
     if run is None:
         return []
-    states = (
-        FeedState.objects.filter(venue_id=run.venue_id).select_related("venue", "instrument").order_by("instrument")
-    )
+    names = dict(Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("pk", "symbol"))
     return [
         {
-            "key": state.instrument_id or state.venue.key,
-            "name": state.instrument.symbol if state.instrument else state.venue.title,
+            "key": run.venue.key if key is None else key,
+            "name": run.venue.title if key is None else names[key],
             "state": state.state,
+            "detail": state.detail,
             "since": epoch(state.since),
             "attrs": {"state": state.state},
         }
-        for state in states
+        for key, state in sorted(shown_states(run).items(), key=lambda item: item[0] or 0)
+        if key is None or key in names
     ]
+
+
+def closed_until(instrument: Instrument, run: Run | None) -> int:
+    """When the instrument's market opens again, epoch seconds; 0 while it is open."""
+    now = epoch(market_now(run))
+    if is_open(instrument.calendar, now):
+        return 0
+    return sessions(instrument.calendar, now, now + OPENS_WITHIN_S)[0][0]
 
 
 def stale_limit(horizon_s: int = 60) -> int:

@@ -31,6 +31,9 @@ from signals.wording import (
 BAR_HALF = 50
 """Half the width of a vote's bar, in its SVG's units: up grows to the right of the middle, down to the left."""
 
+EXPECTED_SILENCE = frozenset({"no_key", "no_book", "muted"})
+"""Reasons to abstain that are a choice or a fact of the instrument, not a fault."""
+
 Card = dict[str, Any]
 """JSON-serialisable: strings, numbers for clocks, lists of dictionaries of strings."""
 
@@ -70,6 +73,7 @@ def card_of(facts: RoundFacts, now: float) -> Card:
         **_levels(facts),
         **_risk(facts),
         **_outcome(facts),
+        "degraded": _degraded(facts),
         "votes": [_vote(vote) for vote in facts.votes],
     }
 
@@ -123,6 +127,12 @@ def _announcement(facts: RoundFacts) -> str:
     if facts.state != "issued":
         return ""
     return f"{facts.symbol} {DIRECTIONS[facts.direction]}, {facts.agreeing} of {facts.seats} voters agree"
+
+
+def _degraded(facts: RoundFacts) -> str:
+    """Which voters of the panel should have voted and did not."""
+    missing = [vote.title for vote in facts.votes if vote.abstained and vote.abstained not in EXPECTED_SILENCE]
+    return f"Degraded: {len(missing)} of {len(facts.votes)} voters missing ({listed(missing)})" if missing else ""
 
 
 def _votes_lines(facts: RoundFacts) -> Card:

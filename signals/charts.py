@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from accounts.access import Viewer
 from lib.clock import epoch, from_epoch
+from markets.calendars import open_minutes
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run
 from markets.timeframes import aggregate, minutes_of
@@ -71,7 +72,7 @@ def chart_data(viewer: Viewer, run: Run | None, instrument: Instrument, timefram
     span = (BARS + CHART_LOOKBACK) * minutes * 60
     times, ohlcv = load_ohlcv(instrument.pk, now - span, now)
     times, ohlcv = aggregate(times, ohlcv, minutes)
-    times, ohlcv = _regular(times, ohlcv, minutes * 60)
+    times, ohlcv = _regular(times, ohlcv, minutes * 60, instrument.calendar)
     lines = indicators(ohlcv)
     shown = slice(max(0, len(times) - BARS), None)
     times, ohlcv = times[shown], ohlcv[shown]
@@ -99,13 +100,14 @@ def chart_data(viewer: Viewer, run: Run | None, instrument: Instrument, timefram
     }
 
 
-def _regular(times: IntArray, ohlcv: FloatArray, step: int) -> tuple[IntArray, FloatArray]:
-    """The same candles on an unbroken axis: what is missing becomes NaN, so that a chart shows the hole."""
+def _regular(times: IntArray, ohlcv: FloatArray, step: int, calendar: str) -> tuple[IntArray, FloatArray]:
+    """The same candles on the axis of what was due: what is missing becomes NaN, so that a chart shows the hole."""
     if not len(times):
         return times, ohlcv
-    axis = np.arange(times[0], times[-1] + step, step, dtype=np.int64)
+    due = open_minutes(calendar, int(times[0]), int(times[-1]) + step)
+    axis = np.union1d(due // step * step, times).astype(np.int64)
     whole = np.full((len(axis), 5), np.nan)
-    whole[(times - times[0]) // step] = ohlcv
+    whole[np.searchsorted(axis, times)] = ohlcv
     return axis, whole
 
 

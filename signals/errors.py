@@ -19,10 +19,10 @@ def error_page(request: HttpRequest, status: int) -> HttpResponse:
     """The page of one status."""
     title, remedy = WORDS[status]
     context = {
-        "status": status,
+        "status": int(status),
         "title": title,
         "remedy": remedy,
-        "error_id": getattr(request, "request_id", ""),
+        "request_id": getattr(request, "request_id", ""),
         "seen_by": request,
         "CSP_NONCE": getattr(request, "csp_nonce", ""),
     }

@@ -18,7 +18,7 @@ STATES: Final[dict[str, str]] = {
     "empty": "Nothing yet: the first round is decided when the running minute closes.",
     "live": "",
     "reconnecting": "Reconnecting: values as of 22:14:00",
-    "stale": "Stale: nothing new since 22:14:00",
+    "stale": "Stale since 22:14:00: nothing new",
     "locked": "Your plan does not include this. Pro does.",
     "closed": "Market closed until Sunday 22:00 UTC.",
     "degraded": "Two voters are missing: LSTM is untrained, Transformer did not answer in time.",

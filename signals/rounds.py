@@ -61,18 +61,21 @@ def rules_of(run: Run) -> Rules:
     )
 
 
-def decide_minute(close_time: int, instrument_ids: Sequence[int], *, received: float | None = None) -> list[int]:
+def decide_minute(
+    close_time: int, instrument_ids: Sequence[int], *, received: float | None = None, run: Run | None = None
+) -> list[int]:
     """Decide every instrument of the shard whose round is not written yet.
 
     Args:
         close_time: epoch seconds at which the candle closed.
         instrument_ids: the shard; ids of other markets are ignored.
         received: wall epoch seconds at which the closing candles arrived; the stored time of receipt by default.
+        run: the run to decide for; the one that pages show by default.
 
     Returns:
         Ids of the rounds written by this call; a second or concurrent call for the same minute writes none.
     """
-    run = current_run()
+    run = run or current_run()
     if run is None:
         return []
     started = time.perf_counter()
@@ -155,7 +158,8 @@ def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[Pa
     models = {
         seat: model
         for seat, model in champions(run.venue_id, market_class).items()
-        if not isinstance(model, LoadedModel) or model.trained_until <= close_time  # nobody votes on what it learned from
+        if not isinstance(model, LoadedModel)
+        or model.trained_until <= close_time  # nobody votes on what it learned from
     }
     with STAGE.labels("features").time():
         samples = samples_of_panel(panel)

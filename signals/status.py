@@ -34,7 +34,11 @@ def status(since: timedelta = timedelta(hours=1)) -> dict[str, Any]:
     run = current_run()
     if run is None:
         return _nothing()
-    now = market_time(run)
+    return status_of(run, since, market_time(run))
+
+
+def status_of(run: Run, since: timedelta, now: datetime) -> dict[str, Any]:
+    """The same for any run, at `now` of its market clock."""
     window = (run.venue_id, now - since, now)
     rounds = _counts(
         "SELECT r.state, count(*) FROM signals_round r JOIN markets_instrument i ON i.id = r.instrument_id "

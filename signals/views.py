@@ -8,10 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import Viewer, viewer_of
+from lib.clock import from_epoch
 from markets.models import Instrument, Run
 from markets.runs import current_run
 from signals import board as desk
-from signals.access import access_instruments, access_signals
+from signals.access import access_instruments, access_outcomes, access_signals, market_now
 from signals.banner import delay_line
 from signals.charts import TIMEFRAMES, chart_data, chart_frame
 from signals.errors import bad_request, forbidden, not_found, server_error
@@ -62,8 +63,11 @@ def _desk(
     first = instruments[0] if instruments else None
     chosen = next((instrument for instrument in instruments if str(instrument.pk) == wanted), first)
     timeframe = request.GET.get("timeframe", "")
+    opens = desk.closed_until(chosen, run) if chosen else 0
     return {
-        "items": desk.instrument_rows(instruments, cards),
+        "opens": opens,
+        "closed_note": f"Market closed until {from_epoch(opens):%A %H:%M} UTC." if opens else "",
+        "items": desk.instrument_rows(instruments, cards, market_now(run) - desk.LOOK_BACK),
         "locked": desk.locked_rows(viewer, run),
         "chosen": chosen.pk if chosen else None,
         "card": next((card for card in cards if chosen and card["instrument"] == chosen.pk), None),
@@ -78,7 +82,8 @@ def signal(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     socket = desk.socket_attributes(viewer, run)
     found = get_object_or_404(access_signals(viewer, run), public_id=public_id)
     cards = desk.signal_cards(viewer, run, [found])
-    context = {"live": True, "socket": socket, "limit": desk.stale_limit(), "signal": found, "card": cards[0]}
+    revisions = access_outcomes(viewer, run).filter(signal=found, revision__gt=1).order_by("revision")
+    context = {"live": True, "socket": socket, "limit": desk.stale_limit(), "card": cards[0], "revisions": revisions}
     return render(request, "signals/signal.html", context)
 
 

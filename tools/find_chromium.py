@@ -12,10 +12,9 @@ def main() -> int:
     if found():
         return 0
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        print("installing chromium for the browser tests", file=sys.stderr)  # noqa: T201
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
-        subprocess.run(["apt-get", "update", "-q"], **quiet)  # type: ignore[call-overload]  # noqa: S607  # the system's own package tool
-        subprocess.run(["apt-get", "install", "-y", "-q", "chromium", "fonts-dejavu-core"], **quiet)  # type: ignore[call-overload]  # noqa: S607
+        print("installing chromium for the browser tests", file=sys.stderr)
+        for words in (["update", "-q"], ["install", "-y", "-q", "chromium", "fonts-dejavu-core"]):
+            subprocess.run(["apt-get", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     if not found():
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False, timeout=300)
     return 0

@@ -1,5 +1,8 @@
-"""Drops torch's file hashes from the lock: the same version comes from a local wheel on one machine, from torch's own
-CPU index on another, and a hash of one build would refuse the other."""
+"""Drops torch's file hashes from the lock.
+
+The same version comes from a local wheel on one machine and from torch's own CPU index on another; a hash of one build
+would refuse the other.
+"""
 
 import re
 from pathlib import Path

@@ -13,3 +13,4 @@ CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-candor-session"
 CSRF_COOKIE_NAME = "__Host-candor-csrf"
 SENTRY_DSN = env.text("SENTRY_DSN")
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # while it is optional, sign-up itself tells which addresses are known

@@ -5,65 +5,82 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('markets', '0001_initial'),
+        ("markets", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Calibration',
+            name="Calibration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('market_class', models.CharField(max_length=20)),
-                ('seats', models.PositiveSmallIntegerField(help_text='Size of the panel it was fitted for')),
-                ('knots', models.JSONField()),
-                ('n', models.PositiveIntegerField()),
-                ('trained_until', models.DateTimeField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('venue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='markets.venue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("market_class", models.CharField(max_length=20)),
+                ("seats", models.PositiveSmallIntegerField(help_text="Size of the panel it was fitted for")),
+                ("knots", models.JSONField()),
+                ("n", models.PositiveIntegerField()),
+                ("trained_until", models.DateTimeField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("venue", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="markets.venue")),
             ],
         ),
         migrations.CreateModel(
-            name='TrainingRun',
+            name="TrainingRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('profile', models.CharField(max_length=20)),
-                ('state', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('failed', 'Failed')], default='running', max_length=10)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('beat_at', models.DateTimeField(help_text='Wall clock of the last progress')),
-                ('voter', models.CharField(blank=True, max_length=30)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('total', models.PositiveIntegerField(default=0)),
-                ('detail', models.TextField(blank=True)),
-                ('venue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='markets.venue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("profile", models.CharField(max_length=20)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "Running"), ("done", "Done"), ("failed", "Failed")],
+                        default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("beat_at", models.DateTimeField(help_text="Wall clock of the last progress")),
+                ("voter", models.CharField(blank=True, max_length=30)),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("total", models.PositiveIntegerField(default=0)),
+                ("detail", models.TextField(blank=True)),
+                ("venue", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="markets.venue")),
             ],
         ),
         migrations.CreateModel(
-            name='ModelVersion',
+            name="ModelVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('market_class', models.CharField(max_length=20)),
-                ('voter', models.CharField(max_length=30)),
-                ('profile', models.CharField(max_length=20)),
-                ('state', models.CharField(choices=[('champion', 'Champion'), ('retired', 'Retired')], default='retired', max_length=10)),
-                ('path', models.CharField(help_text='Folder below ARTIFACTS_DIR', max_length=300)),
-                ('sha256', models.CharField(max_length=64)),
-                ('features_hash', models.CharField(max_length=64)),
-                ('code_version', models.CharField(max_length=40)),
-                ('seed', models.BigIntegerField()),
-                ('threshold', models.FloatField(help_text='|p_up − p_down| under this is neutral')),
-                ('metrics', models.JSONField(default=dict)),
-                ('trained_from', models.DateTimeField()),
-                ('trained_until', models.DateTimeField(help_text='Market clock of the last candle seen')),
-                ('trained_at', models.DateTimeField(help_text='Wall clock')),
-                ('venue', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='markets.venue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("market_class", models.CharField(max_length=20)),
+                ("voter", models.CharField(max_length=30)),
+                ("profile", models.CharField(max_length=20)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("champion", "Champion"), ("retired", "Retired")], default="retired", max_length=10
+                    ),
+                ),
+                ("path", models.CharField(help_text="Folder below ARTIFACTS_DIR", max_length=300)),
+                ("sha256", models.CharField(max_length=64)),
+                ("features_hash", models.CharField(max_length=64)),
+                ("code_version", models.CharField(max_length=40)),
+                ("seed", models.BigIntegerField()),
+                ("threshold", models.FloatField(help_text="|p_up − p_down| under this is neutral")),
+                ("metrics", models.JSONField(default=dict)),
+                ("trained_from", models.DateTimeField()),
+                ("trained_until", models.DateTimeField(help_text="Market clock of the last candle seen")),
+                ("trained_at", models.DateTimeField(help_text="Wall clock")),
+                ("venue", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="markets.venue")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'champion')), fields=('voter', 'venue', 'market_class'), name='one_champion')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "champion")),
+                        fields=("voter", "venue", "market_class"),
+                        name="one_champion",
+                    )
+                ],
             },
         ),
     ]

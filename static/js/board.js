@@ -11,7 +11,7 @@ const CHART_FRAMES = new Set(["prices", "candles", "outcomes", "rounds"]);
 const STALE_WALL_S = 10; // in a sped-up recording staleness is judged by our own clock
 const NOTES = {
   reconnecting: (since) => `Reconnecting: values as of ${since}`,
-  stale: (since) => `Stale: nothing new since ${since}`,
+  stale: (since) => `Stale since ${since}: nothing new`,
 };
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -124,9 +124,11 @@ export class Board {
   fillCard(root, card) {
     fill(root, card);
     root.dataset.closeTime = card.close_time;
-    const widget = root.closest("[data-fresh]") ?? root.querySelector("[data-fresh]");
-    if (widget) this.touch(widget, card.close_time);
-    if (widget?.dataset.widgetState === "empty" || widget?.dataset.widgetState === "loading") this.setState(widget, "live");
+    const inside = all("[data-fresh]", root);
+    (inside.length ? inside : [root.closest("[data-fresh]")]).forEach((widget) => widget && this.touch(widget, card.close_time));
+    all("[data-widget-state]", root).forEach((each) => {
+      if (["empty", "loading", "closed"].includes(each.dataset.widgetState)) this.setState(each, "live");
+    });
   }
 
   addCard(card) {
@@ -173,16 +175,17 @@ export class Board {
 
   newProgress(frame) {
     all("[data-progress]").forEach((root) => {
-      root.hidden = frame.done >= frame.total;
+      root.hidden = frame.state !== "running" && frame.done >= frame.total;
       const bar = root.querySelector("progress");
       [bar.max, bar.value] = [frame.total || 1, frame.done];
-      fill(root, frame);
+      fill(root, { title: frame.title ?? frame.voter, count: `${frame.done} of ${frame.total}` });
     });
   }
 
   // A market that changed its kind is another page.
   newMarket(frame) {
     if (frame.headline) all("[data-market]").forEach((root) => fill(root, frame));
+    else if (frame.state) all(".market [data-slot=detail]").forEach((element) => this.write(element, frame.state));
     if (frame.speed) this.clock.set(this.clock.now(), frame.speed);
     if (frame.kind && frame.kind !== document.querySelector(".market")?.dataset.kind) location.reload();
   }
@@ -227,12 +230,13 @@ export class Board {
 
   age(widget, now) {
     const asOf = Number(widget.dataset.asOf || 0);
-    if (!asOf || widget.dataset.fixed) return;
+    if (!asOf) return;
     if (!this.touched.has(widget)) this.touched.set(widget, performance.now());
     const wall = (performance.now() - this.touched.get(widget)) / 1000;
     const age = this.clock.speed === 1 ? now - asOf : wall;
     const limit = Number(widget.dataset.limit) + (widget.dataset.held ? this.delay : 0);
-    const stale = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
+    const late = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);
+    const stale = late && !widget.dataset.fixed; // a record of the past is old, not stale
     const state = this.connected ? (stale ? "stale" : "live") : "reconnecting";
     widget.classList.toggle("is-stale", stale);
     const text = stale ? `stale since ${timeText(asOf)}` : `${ageText(now - asOf)} ago`;

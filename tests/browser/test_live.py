@@ -255,3 +255,33 @@ def test_the_market_shown_is_unmistakable(site: str, market: Market, open_page: 
     records.market("replay", 1, speed=60.0)
     page = open_page(before=wire.attach)
     expect(page.locator(".market")).to_contain_text("Replay of Binance at ×60")
+
+
+def test_the_record_of_a_signal_grows_its_outcome_and_is_never_stale(
+    site: str, market: Market, member: Client, open_page: OpenPage, wire: Wire
+) -> None:
+    signal = records.issued(market.instruments[0], market.now - MINUTE * 20)
+    page = open_page(f"/signals/{signal.public_id}/", user=member, before=wire.attach)
+    expect(page.locator("[data-link]")).to_have_text("Connected")
+    expect(page.locator("[data-countdown]")).to_have_text("resolving")
+    won = records.judged(signal, "won")
+    say(wire, "outcomes", 1, card_of(Round.objects.get(pk=signal.round_id), signal, won))
+    expect(page.locator("#live .verdict .outcome")).to_contain_text("Won")
+    expect(page.locator(".life")).to_contain_text("the next candle opened at")
+    assert page.locator(".is-stale").count() == 0
+
+
+def test_training_and_feeds_are_told_as_they_change(
+    site: str, market: Market, member: Client, open_page: OpenPage, wire: Wire
+) -> None:
+    page = open_page(user=member, before=wire.attach)
+    expect(page.locator("[data-link]")).to_have_text("Connected")
+    progress = {"type": "progress", "stage": "training", "state": "running", "voter": "lstm", "done": 2, "total": 7}
+    wire.send({**progress, "id": 1})
+    expect(page.locator("[data-progress]")).to_contain_text("Training the panel: lstm")
+    expect(page.locator("[data-progress]")).to_contain_text("2 of 7")
+    wire.send({**progress, "id": 2, "state": "done", "done": 7})
+    expect(page.locator("[data-progress]")).to_be_hidden()
+    down = {"venue": market.run.venue.key, "state": "down", "since": int(market.now.timestamp())}
+    wire.send({"type": "feeds", "id": 3, "feeds": [down]})
+    expect(page.locator("[data-feed-state] .say")).to_have_text("down")

@@ -22,7 +22,7 @@ class NeverRepairing(Repairer):
 class WithoutBackfill(Feed):
     """A feed that goes on with what the stream brings after a cut."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = NeverRepairing(self.venue, self._deliver)
 
@@ -45,7 +45,7 @@ class Hasty(Repairer):
 class Impatient(Feed):
     """A feed without a circuit breaker and without back-off."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = Hasty(self.venue, self._deliver, backoff=Backoff(0.02, 0.02))
         self.venue._rest._breaker.check = lambda: None  # type: ignore[attr-defined]  # the adapter's protection as well
@@ -74,12 +74,18 @@ def without(table: str, name: str, remake: str) -> Iterator[None]:
             owner.execute(remake)  # type: ignore[call-overload]
 
 
+_LOSE = """
+CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN EXECUTE format('DELETE FROM %I WHERE id = $1', TG_TABLE_NAME) USING NEW.id; RETURN NULL; END $$
+"""
+
+
 @contextmanager
 def losing(table: str) -> Iterator[None]:
     """Rows inserted into `table` vanish without a word."""
     with connect(OWNER) as owner:
-        owner.execute("CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
-        owner.execute(f"CREATE TRIGGER lose BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
+        owner.execute(_LOSE)
+        owner.execute(f"CREATE TRIGGER lose AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
         try:
             yield
         finally:

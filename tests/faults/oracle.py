@@ -35,7 +35,7 @@ class Script:
 
     Attributes:
         told: for each candle every version the venue stood by, in the order in which it told them.
-        due: close times that are due, the same for every instrument; `until` ends them.
+        since, until: the first and last close time that the oracle looks at; all of them are due.
         window: candles that a decision looks back on.
         clock: pairs of wall and market time (epoch seconds), ascending; empty where the two are one.
         reachable: minutes whose candle the platform could have had in time to say more than `missed`.
@@ -95,8 +95,8 @@ class Oracle:
             for row in connection.execute(
                 "SELECT instrument_id, extract(epoch FROM close_time)::float8, state, close,"
                 " extract(epoch FROM observed_at)::float8, extract(epoch FROM decided_at)::float8"
-                " FROM signals_round WHERE instrument_id = ANY(%s) ORDER BY close_time",
-                [ids],
+                " FROM signals_round WHERE instrument_id = ANY(%s) AND close_time >= to_timestamp(%s) ORDER BY close_time",
+                [ids, script.since],
             ).fetchall()
         ]
         self.candles = self._candles(connection, "markets_candle", ids)
@@ -104,8 +104,8 @@ class Oracle:
         self.signals = connection.execute(
             "SELECT s.id, s.instrument_id, extract(epoch FROM s.close_time)::float8, s.direction, o.revision, o.result,"
             " o.entry, o.exit FROM signals_signal s LEFT JOIN signals_outcome o ON o.signal_id = s.id"
-            " WHERE s.instrument_id = ANY(%s) ORDER BY s.id, o.revision",
-            [ids],
+            " WHERE s.instrument_id = ANY(%s) AND s.close_time >= to_timestamp(%s) ORDER BY s.id, o.revision",
+            [ids, script.since],
         ).fetchall()
 
     def violations(self) -> list[str]:
@@ -197,7 +197,9 @@ class Oracle:
                 continue
             versions = self.script.told.get(key, [])
             if not versions:
-                yield from (f"I3: signal {key} was judged {row[5]} without a candle" for row in rows if row[5] != "void")
+                yield from (
+                    f"I3: signal {key} was judged {row[5]} without a candle" for row in rows if row[5] != "void"
+                )
                 continue
             if rows[-1][5:] != judged(direction, versions[-1]):
                 yield f"I3: signal {key} is {rows[-1][5:]}, the oracle says {judged(direction, versions[-1])}"
@@ -209,7 +211,7 @@ class Oracle:
     def _candles(connection: "psycopg.Connection[Any]", table: str, ids: list[int]) -> list[CandleRow]:
         rows = connection.execute(
             "SELECT instrument_id, extract(epoch FROM open_time)::float8, open, high, low, close, volume,"
-            f" extract(epoch FROM observed_at)::float8 FROM {table} WHERE instrument_id = ANY(%s)",  # type: ignore[arg-type]  # noqa: S608  # one of two names above
+            f" extract(epoch FROM observed_at)::float8 FROM {table} WHERE instrument_id = ANY(%s)",  # type: ignore[arg-type]  # one of two names above
             [ids],
         ).fetchall()
         return [CandleRow((row[0], int(row[1])), tuple(row[2:7]), row[7]) for row in rows]

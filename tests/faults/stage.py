@@ -10,64 +10,45 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connection, connections
 from django.test import Client
 
 from config.celery import app
 from config.processes import start_worker
 from lib import clock
 from lib.postgres import ensure_partitions
-from markets.candles import Source, load_panel, store_closed
-from markets.events import candle_closed
+from markets.candles import Source, store_closed
 from markets.feed import FeedThread, Hooks
 from markets.live import Feed, FeedLimits
 from markets.models import FeedState, Instrument, Run, Venue
 from markets.opening import Opened
 from markets.runs import mark, start_run
 from markets.validation import CandleRows
-from markets.values import TaintFlag
 from markets.venues import open_venue
-from models_ml.voters import SEATS
-from signals import publishing, receivers, tasks
-from signals.consensus import NINE
-from signals.decided import Decided
-from signals.pipeline import Ballot, Rules, decide
-from signals.risk import Context
+from signals import tasks
+from signals.models import Round
 from signals.rounds import BARS
 from tests.database import APP, connect
-from tests.faults.proxy import FaultProxy
+from tests.faults.installation import Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
+from tests.faults.proxy import FaultProxy
+from tests.faults.timing import MINUTE, QUICK, START, write_clock
+from tests.faults.votes import Seer
 from tests.faults.witness import Witness, witnessing
 from tests.venue_server import VenueServer
 from tests.venue_wire import Rows, generated
 
-MINUTE = 60
-START = 1_772_582_400
-"""2026-03-04 00:00 UTC: where the stage's clock begins."""
 HISTORY = BARS + 10
 AHEAD = 90
 """Minutes of candles that lie ahead of the start."""
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
-QUICK = FeedLimits(
-    silence_s=10.0,
-    heartbeat_s=0.5,
-    first_message_s=10.0,
-    batch_grace_s=0.05,
-    look_every_s=0.02,
-    report_every_s=0.05,
-    missed_in_a_row=2,
-    backoff_base_s=0.05,
-    backoff_cap_s=0.3,
-    backfill_s=3600,
-)
-"""The feed's limits, shortened where they are waits of the wall clock."""
 
 
 class Staged(VenueServer):
@@ -100,7 +81,10 @@ class Stage:
     limits: FeedLimits = QUICK
     make_feed: Callable[..., Feed] = Feed
     sweeping: bool = True
+    options: dict[str, Any] = field(default_factory=dict)  # of the adapter
     now: float = float(START)
+    since: int = START  # the oracle looks at the minutes from here on
+    clock_file: Path | None = None  # where other processes read the market clock
     journal: list[tuple[float, float]] = field(default_factory=list)
     told: dict[Key, list[Values]] = field(default_factory=dict)
     patience_s: float = 15.0  # how long the scenario waits for what must come
@@ -130,10 +114,7 @@ class Stage:
         with ExitStack() as stops:
             stops.callback(clock.release)
             stops.callback(app.control.purge)
-            candle_closed.disconnect(receivers.decide)  # the one who foresees comes first
-            candle_closed.connect(self._foresee)
-            candle_closed.connect(receivers.decide)
-            stops.callback(candle_closed.disconnect, self._foresee)
+            stops.enter_context(Seer(self.run, self.instruments["SOLUSDT"]).first())
             stops.callback(start_worker())
             stops.callback(self._start_feed())
             if self.sweeping:
@@ -146,8 +127,24 @@ class Stage:
     def move(self, to: float) -> None:
         """Set the market clock, here and for every process that reads the run."""
         self.now = float(to)
-        mark(self.run, market_at=clock.from_epoch(self.now))
+        if self.clock_file is not None:
+            write_clock(self.clock_file, self.now)
+        self._mark()
         self.journal.append((clock.wall_now().timestamp(), self.now))
+
+    def _mark(self, within_s: float = 15.0) -> None:
+        """Tell the other processes through the run; again while a scenario has the database away."""
+        limit = time.monotonic() + within_s
+        while True:
+            try:
+                mark(self.run, market_at=clock.from_epoch(self.now))
+            except (OperationalError, InterfaceError):
+                connection.close()
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def minute(self, *, wait: Sequence[str] | None = None) -> int:
         """Let the running minute pass and close; returns its close time.
@@ -172,11 +169,15 @@ class Stage:
     def until(self, condition: Callable[[], bool], within_s: float = 15.0, *, what: str = "it") -> float:
         """Wait for a condition; returns the seconds it took, fails when it takes longer than `within_s`."""
         began = time.monotonic()
-        while not condition():
+        while not self._holds(condition):
             took = time.monotonic() - began
             assert took < within_s, f"waited {within_s:g} s for {what}"
             time.sleep(0.01)
         return time.monotonic() - began
+
+    def begin(self) -> None:
+        """A further scenario on the same stage: the oracle looks at what comes from here on."""
+        self.since = int(self.now) // MINUTE * MINUTE + MINUTE
 
     def connected(self, within_s: float = 15.0) -> None:
         """Wait until the feed has subscribed to every market's candles."""
@@ -185,11 +186,20 @@ class Stage:
     def comes(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
         """Whether a condition holds within `within_s`, the stage's patience by default."""
         limit = time.monotonic() + min(within_s or 1e9, self.patience_s)
-        while not condition():
+        while not self._holds(condition):
             if time.monotonic() > limit:
                 return False
             time.sleep(0.02)
         return True
+
+    @staticmethod
+    def _holds(condition: Callable[[], bool]) -> bool:
+        """A condition that asks a database which is away does not hold."""
+        try:
+            return condition()
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return False
 
     def tick(self) -> None:
         """Half of the running minute passes: forming candles and trades come."""
@@ -215,8 +225,6 @@ class Stage:
 
     def rounds(self, close_time: int) -> dict[int, str]:
         """Instrument id → state of its round at a close time."""
-        from signals.models import Round
-
         rows = Round.objects.filter(close_time=clock.from_epoch(close_time)).values_list("instrument_id", "state")
         return dict(rows)
 
@@ -256,7 +264,7 @@ class Stage:
         return Script(
             told=self.told,
             instruments=self.ids(),
-            since=START,
+            since=self.since,
             until=until,
             window=BARS,
             clock=self.journal,
@@ -296,21 +304,16 @@ class Stage:
                 self.told[id_, int(row[0])] = [tuple(float(one) for one in row[1:])]  # type: ignore[list-item]  # five
 
     def _start_feed(self) -> Callable[[], object]:
-        options = {
+        options: dict[str, Any] = {
             "base_url": self.server.rest_url,
             "ws_url": f"ws://127.0.0.1:{self.wire.port}/stream",
-            "channels": ("candles", "trades"),
+            # Trades carry the venue's clock, which would seem to be off whenever ours is moved between two of them.
+            "channels": ("candles",),
             "now": lambda: self.now + self.clock_error_s,
-        }
+        } | self.options
         feed = StagedFeed(Opened(self.run, "binance", options), self.limits, self.make_feed)
         feed.start()
         return feed.stop
-
-    def _foresee(self, close_time: int, instrument_ids: list[int], **_: object) -> None:
-        """Decide SOL before the panel does, by seven fixed votes for `up`, so that there are signals to judge."""
-        seer = self.instruments["SOLUSDT"]
-        if seer.pk in instrument_ids:
-            publishing.save_rounds(self.run, [foreseen(seer, close_time)])
 
 
 class StagedFeed(FeedThread):
@@ -331,21 +334,6 @@ def _followed(venue_id: int) -> list[Instrument]:
         return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
     finally:
         connections.close_all()
-
-
-def foreseen(instrument: Instrument, close_time: int) -> Decided:
-    """A decision for `up` by a ballot of seven, on what is stored of the instrument."""
-    panel = load_panel([instrument.pk], close_time, BARS)
-    close, arrived = float(panel.ohlcv[0, -1, 3]), float(panel.observed_at[0, -1])
-    votes = np.tile(np.array([0.2, 0.0, 0.8], np.float32), (len(SEATS), 1))
-    ballot = Ballot(votes, np.ones(len(SEATS), np.int8), np.zeros(len(SEATS), np.int8))
-    context = Context(close, 1.0, 1e-3, 0.5, 1.0, 0, TaintFlag(int(panel.taint[0])), 1.0, 1.0, 0.0)
-    blank = np.zeros(len(SEATS))
-    return Decided(
-        instrument, close_time, decide(ballot, context, None, Rules(panel=NINE)), context, ballot,
-        blank.astype(np.float32), blank.astype(np.int64), arrived, not arrived - close_time <= 3.0, 1.0,
-        tuple(panel.ohlcv[0, -1].tolist()),
-    )  # fmt: skip
 
 
 def metronome(every_s: float = 0.4) -> Callable[[], None]:
@@ -369,8 +357,30 @@ def metronome(every_s: float = 0.4) -> Callable[[], None]:
 
 
 @contextmanager
-def staged(**how: Any) -> Iterator[Stage]:
+def staged(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
     """A stage with its venue and witness, taken down at the end."""
+    with prepared(**how) as stage, stage.playing():
+        yield stage
+
+
+@contextmanager
+def hosted(processes: Processes) -> Iterator[Stage]:
+    """A stage whose feed is one of the children; the scenario starts the others."""
+    clock_file = processes.folder / "clock"
+    write_clock(clock_file, START)
+    with prepared(clock_file=clock_file) as stage:
+        processes.feed(clock_file, stage.server.rest_url, f"ws://127.0.0.1:{stage.wire.port}/stream")
+        try:
+            processes.wait("feed", lambda: bool(stage.server.connections))
+            stage.connected()
+            yield stage
+        finally:
+            clock.release()
+
+
+@contextmanager
+def prepared(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+    """Venue, proxy, witness and rows of a stage on which nothing runs yet."""
     candles = generated(IDS, minutes=HISTORY + AHEAD, end=START, seed=3)
     for rows in candles.values():
         rows[:, 0] += START - rows[HISTORY, 0]
@@ -382,5 +392,4 @@ def staged(**how: Any) -> Iterator[Stage]:
     ):
         stage = Stage(server, wire, witness, **how)
         held.append(stage)
-        with stage.playing():
-            yield stage
+        yield stage

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lib.clock import from_epoch
 from markets.candles import load_panel
 from markets.models import Candle
 from markets.values import TaintFlag
@@ -19,11 +20,14 @@ from signals.models import Outcome, Round
 from tests.faults.counts import times
 from tests.faults.defects import ForwardOnly, HalfTold, Impatient, WithoutBackfill, losing, without
 from tests.faults.proxy import Mode
-from tests.faults.stage import IDS, MINUTE, QUICK, START, Stage, staged
+from tests.faults.stage import IDS, Stage, staged
+from tests.faults.timing import MINUTE, QUICK, START
 from tests.venue_wire import RestFault
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults"), pytest.mark.django_db(transaction=True)]
 
+NO_CONFIRMATION = {"grace_s": 1e9}
+"""The adapter asks REST by itself for a close that nobody announced: a second back-fill, off as well in defects."""
 CODES = (1000, 1006, 1012)
 
 
@@ -70,7 +74,7 @@ def test_1_a_closed_socket_costs_no_candle() -> None:
 
 
 def test_1_is_seen_without_backfill() -> None:
-    with staged(make_feed=WithoutBackfill) as stage:
+    with staged(make_feed=WithoutBackfill, options=NO_CONFIRMATION) as stage:
         stage.patience_s = 2.0
         assert broken(closes(stage, 2), "I1")
 
@@ -87,19 +91,13 @@ def falls_silent(stage: Stage, minutes: int) -> list[str]:
         found.append(f"I6: 5 s after the limit the page still says {stage.page_state()}")
     for _ in range(minutes):
         stage.minute(wait=())
-    spoken = [row for row in Round.objects.filter(close_time__gt=_at(stage, -minutes), state="issued")]
+    spoken = list(Round.objects.filter(close_time__gt=from_epoch(stage.now - minutes * MINUTE), state="issued"))
     found += [f"I2: {row} was issued in a silence" for row in spoken]
     found += [] if stage.comes(lambda: stage.witness.count("feed_disconnected") > 0) else ["I8: not reset"]
     stage.wire.set(Mode.OK)
     found += [] if stage.recovers() else ["I8: not live 15 s after the venue was back"]
     stage.minute()
     return found + stage.violations()
-
-
-def _at(stage: Stage, minutes: int) -> object:
-    from lib.clock import from_epoch
-
-    return from_epoch(stage.now + minutes * MINUTE)
 
 
 SHORT = replace(QUICK, silence_s=1.5, first_message_s=1.5)
@@ -127,14 +125,14 @@ def goes_missing(stage: Stage, minutes: int) -> list[str]:
     found = []
     for _ in range(minutes):
         close_time = stage.minute(wait=("BTCUSDT", "SOLUSDT"))
-        late = {stage.instruments[one].pk for one in ("BTCUSDT", "SOLUSDT")} & {
-            id_ for id_, state in stage.rounds(close_time).items() if state in {"late", "missed", "tainted"}
-        }
-        found += [f"I1: {late} suffer at {close_time}"] if late else []
+        states = stage.rounds(close_time)
+        others = [states[stage.instruments[one].pk] for one in ("BTCUSDT", "SOLUSDT")]
+        found += [] if others == ["silent", "issued"] else [f"I1: the others were {others} at {close_time}"]
         stage.tick()
         if not stage.comes(lambda: stage.state("ETHUSDT") == "delayed", 5):
             found.append("I6: ETH is not shown as delayed within one candle")
-    found += [] if stage.witness.count("candle_missing", symbol="ETH/USDT") else ["I7: no event"]
+        eth = [stage.instruments["ETHUSDT"].pk]
+        stage.comes(lambda: stage.decided(close_time, eth), 10)  # noqa: B023  # asked within the turn
     stage.server.script(silent_ids=frozenset())
     stage.minute()
     found += [] if stage.comes(lambda: stage.state("ETHUSDT") == "live") else ["I8: ETH stays behind"]
@@ -150,7 +148,7 @@ def test_3_one_silent_series_is_found_and_fetched() -> None:
 
 
 def test_3_is_seen_without_backfill() -> None:
-    with staged(limits=PATIENT, make_feed=WithoutBackfill) as stage:
+    with staged(limits=PATIENT, make_feed=WithoutBackfill, options=NO_CONFIRMATION) as stage:
         stage.patience_s = 3.0
         assert broken(goes_missing(stage, 1), "I1")
 
@@ -193,11 +191,11 @@ def revises(stage: Stage, revisions: int) -> list[str]:
     for number in range(revisions):
         first = stage.minute()
         stage.minute()  # the signal of the minute before is judged on this candle
-        judged = Outcome.objects.filter(signal__close_time=_stamp(first))
+        judged = Outcome.objects.filter(signal__close_time=from_epoch(first))
         found += [] if stage.comes(judged.exists) else ["I3: no outcome"]
         before = list(Round.objects.order_by("id").values())
         row = stage.server.row("SOLUSDT", first).copy()
-        row[4] = row[1] * (1.01 if number % 2 else 0.99)
+        row[4] = round(row[1] * (1.01 if number % 2 else 0.99), 2)
         row[2], row[3] = max(row[2], row[4]), min(row[3], row[4])
         stage.note("SOLUSDT", first, row[1:])
         stage.server.push_candle("SOLUSDT", row.tolist())
@@ -209,12 +207,6 @@ def revises(stage: Stage, revisions: int) -> list[str]:
     counted = stage.witness.counted("candor_candles_corrected_total")
     found += [] if counted >= revisions else ["I7: a correction that was not counted"]
     return found + stage.violations()
-
-
-def _stamp(at: int) -> object:
-    from lib.clock import from_epoch
-
-    return from_epoch(at)
 
 
 def test_6_a_revision_is_kept_and_judged_again() -> None:
@@ -232,12 +224,14 @@ def test_6_is_seen_where_revisions_are_lost() -> None:
 
 
 def shuffles(stage: Stage, rounds: int) -> list[str]:
-    """Closing frames are held back and come three minutes at a time in any order; REST has nothing to offer."""
-    stage.server.script(RestFault(503, times=10**6, path="klines"), shuffle=3)
-    for _ in range(3 * rounds):
-        stage.minute(wait=())
+    """Closing frames are held back and come three minutes at a time, the newest first; REST has nothing to offer."""
+    stage.server.script(RestFault(503, times=10**6, path="klines"), withhold_close=True)
+    for _ in range(rounds):
+        closes = [stage.minute(wait=()) for _ in range(3)]
+        for close_time in random.Random(rounds).sample(closes[:2], 2) + closes[2:]:
+            stage.server.close_minute(closes[2] + closes[0] - close_time - MINUTE)
     until = int(stage.now) // MINUTE * MINUTE
-    stored = Candle.objects.filter(open_time__gte=_stamp(START))
+    stored = Candle.objects.filter(open_time__gte=from_epoch(START))
     found = []
     if not stage.comes(lambda: stored.count() == 9 * rounds):
         found.append(f"I2: {stored.count()} of {9 * rounds} candles are there")
@@ -253,13 +247,12 @@ def shuffles(stage: Stage, rounds: int) -> list[str]:
 
 def test_7_order_makes_no_difference() -> None:
     with staged(limits=PATIENT) as stage:
-        stage.server._random = random.Random(1)
         assert shuffles(stage, times(1, 20)) == []
 
 
 def test_7_is_seen_where_only_newer_ones_count() -> None:
     with staged(limits=PATIENT, make_feed=ForwardOnly) as stage:
-        stage.server._random, stage.patience_s = random.Random(1), 2.0
+        stage.patience_s = 2.0
         assert broken(shuffles(stage, 1), "I2")
 
 
@@ -313,8 +306,10 @@ def refuses(stage: Stage, faults: tuple[RestFault, ...]) -> list[str]:
     closed = stage.comes(lambda: stage.decided(int(stage.now) // MINUTE * MINUTE, stage.ids()), 60)
     found = [] if closed else ["I8: the hole stays open"]
     asked = [(at, status) for at, path, status in stage.server.requests[before:] if "klines" in path]
-    pauses = [asked[place + 1][0] - at for place, (at, status) in enumerate(asked[:-1]) if status == 429]
-    found += [f"I8: asked again {pause:.2f} s after a 429 that said 1 s" for pause in pauses if pause < 1.0]
+    refused = [at for at, status in asked if status == 429]
+    # What was on its way when the refusal came is not to blame.
+    hasty = [late - at for at in refused for late, _ in asked if 0.25 < late - at < 1.0]
+    found += [f"I8: asked again {pause:.2f} s after a 429 that said 1 s" for pause in hasty]
     allowed = 3 * (len(faults) + 2) * 2
     found += [f"I8: {len(asked)} requests, {allowed} are the budget"] if len(asked) > allowed else []
     found += [] if stage.witness.count("repair_failed") else ["I7: no event"]

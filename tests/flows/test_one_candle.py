@@ -32,7 +32,7 @@ from models_ml.panel import vote
 from models_ml.voters import SEATS as PANEL
 from signals import push, rounds
 from signals.access import access_signals
-from signals.confidence import Calibration, bin_of, lean_of, wilson
+from signals.confidence import Calibration
 from signals.consensus import SEVEN, count
 from signals.groups import Tier
 from signals.models import Outcome, PushEvent, Round, Signal

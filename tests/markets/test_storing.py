@@ -6,13 +6,15 @@ import threading
 import pytest
 from django.db import connection, connections
 
+from config.embedded import APP
 from markets.backoff import Backoff
-from markets.candles import Source, StoreReport, store_closed
+from markets.candles import Source, StoreReport, latest, store_closed
 from markets.minutes import Arrival, Collector, Series
 from markets.models import Candle, CandleRevision
 from markets.storing import DatabaseThread
 from markets.values import PriceTick, Trade
-from tests.markets.worlds import START, at, candle, make_instrument
+from tests.database import connect
+from tests.markets.worlds import START, at, candle, make_instrument, series
 
 NOW = at(START + 86_400)
 
@@ -43,6 +45,64 @@ def test_racing_writers_leave_one_candle_and_every_replaced_value() -> None:
         held = list(Candle.objects.filter(open_time=at(START + 60 * minute)).values_list("close", flat=True))
         held += CandleRevision.objects.filter(open_time=at(START + 60 * minute)).values_list("close", flat=True)
         assert sorted(held) == closes
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_racing_downloads_of_the_same_days_store_them_once(seed: int) -> None:
+    btc = make_instrument()
+    gate = threading.Barrier(4)
+    reports: list[StoreReport] = []
+
+    def write() -> None:
+        try:
+            gate.wait()
+            reports.append(store_closed(series(btc, 3000, seed=seed), source=Source.REST, now=at(START + 86_400 * 9)))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    total = sum(reports, StoreReport())
+    assert (total.stored, total.corrected, total.duplicates) == (3000, 0, 9000)
+    assert Candle.objects.count() == 3000
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["fetch", "copy"])
+async def test_the_errors_of_copies_and_packed_reads_are_djangos(way: str) -> None:
+    database = DatabaseThread()
+    btc = await asyncio.to_thread(_made)
+    attempts: list[int] = []
+
+    def work() -> int:
+        attempts.append(1)
+        if len(attempts) == 1:
+            connection.ensure_connection()
+            pid = connection.connection.info.backend_pid
+            _kill(pid)
+        if way == "fetch":
+            return len(latest(btc, 5))
+        return store_closed([(btc, candle())], source=Source.STREAM, now=NOW).stored
+
+    assert await database.insist(work) == (0 if way == "fetch" else 1)
+    assert len(attempts) == 2
+    await asyncio.to_thread(database.close)
+
+
+def _made() -> int:
+    try:
+        return make_instrument().pk
+    finally:
+        connections.close_all()
+
+
+def _kill(pid: int) -> None:
+    with connect(APP) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -40,7 +40,8 @@ def market(kind: str = Venue.Kind.LIVE, count: int = 2, *, now: datetime | None 
     for table in ("markets_candle", "signals_round"):
         ensure_partitions(table, at - timedelta(days=40), at + timedelta(days=1))
     venue = Venue.objects.create(key=f"{kind}-{Venue.objects.count()}", adapter="simulated", title="Binance", kind=kind)
-    made = Run.objects.create(venue=venue, state=Run.State.RUNNING, started_at=wall_now(), beat_at=wall_now(), **run)
+    facts = {"state": Run.State.RUNNING, "started_at": wall_now(), "beat_at": wall_now()} | run
+    made = Run.objects.create(venue=venue, **facts)
     instruments = [
         Instrument.objects.create(
             venue=venue, raw_symbol=f"{base}/USDT", symbol=f"{base}/USDT", base=base, quote="USDT",

@@ -132,3 +132,12 @@ def test_only_signals_are_announced() -> None:
 def test_a_missed_round_has_no_votes_and_says_no_share() -> None:
     card = card_of(replace(example(), state="missed", votes=()), NOW)
     assert (card["votes"], card["vote_share"], card["vote_counts"]) == ([], "", "")
+
+
+def test_missing_voters_are_named_and_chosen_silence_is_not() -> None:
+    broken = VoteFacts("lstm", "LSTM", abstained="untrained")
+    chosen = VoteFacts("grok", "Grok", abstained="no_key")
+    assert card_of(replace(example(), votes=(broken, chosen)), NOW)["degraded"] == (
+        "Degraded: 1 of 2 voters missing (LSTM)"
+    )
+    assert card_of(replace(example(), votes=(chosen,)), NOW)["degraded"] == ""

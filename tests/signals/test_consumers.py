@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from channels.db import database_sync_to_async
@@ -340,3 +342,23 @@ async def test_hundred_readers_come_back_at_once(run: Run, address: str, strange
     heard = await asyncio.gather(*(come_back() for _ in range(100)))
     assert asyncio.get_running_loop().time() - started < 20
     assert all(ids == missed[1:] for ids in heard)
+
+
+async def test_example_of_the_documentation_runs_unchanged(run: Run, address: str, stranger: Person) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    code = code.replace("127.0.0.1:8000", address).replace('SESSION = ""', f'SESSION = "{session_of(stranger)}"')
+    client = await asyncio.create_subprocess_exec(sys.executable, "-u", "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert client.stdout is not None
+    card: dict[str, object] = {"symbol": "BTC/USDT", "headline": "UP", "why": "6 of 9 agree"}
+    card["instrument"] = (await database_sync_to_async(instruments_of)(run))[0].pk
+    tell = database_sync_to_async(push.publish)
+    try:
+        line = asyncio.ensure_future(client.stdout.readline())
+        while not line.done():
+            await tell("rounds", {"cards": [card]}, venue_id=run.venue_id, at=wall_now())
+            await asyncio.wait([line], timeout=0.5)
+        assert line.result().decode().split(maxsplit=1)[1] == "BTC/USDT UP 6 of 9 agree\n"
+    finally:
+        client.terminate()
+        await client.wait()

@@ -240,7 +240,11 @@ def test_tasks_that_come_twice_or_late_or_in_any_order_change_nothing(live: Run,
     btc = instruments_of(live)[0]
     signal = issue(live, btc, now - 3 * MINUTE)
     hour_ago = clock.epoch(now - timedelta(hours=1))
-    calls = [(tasks.sweep, ()), (tasks.resolve_outcomes, ()), (tasks.decide_minute, (clock.epoch(now), [btc.pk], time.time()))]
+    calls = [
+        (tasks.sweep, ()),
+        (tasks.resolve_outcomes, ()),
+        (tasks.decide_minute, (clock.epoch(now), [btc.pk], time.time())),
+    ]
     for seed in range(3):
         rng = random.Random(seed)
         again = [call for call in calls for _ in range(rng.randint(1, 3))]
@@ -283,7 +287,9 @@ def test_without_a_market_the_tasks_do_nothing() -> None:
     assert (tasks.sweep(), tasks.resolve_outcomes(), tasks.decide_minute(EPOCH, [1])) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("kind", "how", "void"), [("replay", "ended", 1), ("replay", "running", 0), ("live", "ended", 0)])
+@pytest.mark.parametrize(
+    ("kind", "how", "void"), [("replay", "ended", 1), ("replay", "running", 0), ("live", "ended", 0)]
+)
 def test_only_a_recording_that_ended_voids_what_is_open(kind: str, how: str, void: int) -> None:
     run = make_run(kind, state=how)
     Run.objects.filter(pk=run.pk).update(market_at=NOON + 5 * MINUTE if kind == "replay" else None)

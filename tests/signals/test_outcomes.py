@@ -17,8 +17,8 @@ from markets.models import Candle, CandleRevision, Instrument, Run
 from signals import events
 from signals.models import Outcome, PushEvent, Round, Signal
 from signals.outcomes import CORRECTABLE, VOID_AFTER, judge, resolve_due, verdict_of
-from tests.factories_market import MINUTE, ballot, decided, instruments_of, issue, make_run, store
 from signals.publishing import save_rounds
+from tests.factories_market import MINUTE, ballot, decided, instruments_of, issue, make_run, store
 
 CLOSE = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 EXPIRY = CLOSE + MINUTE
@@ -363,8 +363,13 @@ def test_rounds_signals_outcomes_and_candles_refer_to_each_other(run: Run) -> No
             store(instrument, at, 100, 100 + (-1) ** n)
     resolve_due(run, CLOSE + 7 * MINUTE)
     known = set(Instrument.objects.values_list("pk", flat=True))
-    issued = {(row.pk, row.close_time, row.instrument_id, row.horizon_s, row.direction) for row in Round.objects.filter(state="issued")}
-    signals = {(row.round_id, row.close_time, row.instrument_id, row.horizon_s, row.direction) for row in Signal.objects.all()}
+    issued = {
+        (row.pk, row.close_time, row.instrument_id, row.horizon_s, row.direction)
+        for row in Round.objects.filter(state="issued")
+    }
+    signals = {
+        (row.round_id, row.close_time, row.instrument_id, row.horizon_s, row.direction) for row in Signal.objects.all()
+    }
     assert issued == signals
     assert len(issued) == 6
     assert set(Round.objects.values_list("instrument_id", flat=True)) <= known

@@ -68,7 +68,9 @@ def test_a_round_keeps_share_score_probability_and_risk_apart(run: Run) -> None:
 
 
 def test_the_panel_in_force_is_stored(run: Run) -> None:
-    item = decided(instruments_of(run)[0], CLOSE, rules=Rules(panel=SEVEN, conservative=True), volatility_percentile=0.95)
+    item = decided(
+        instruments_of(run)[0], CLOSE, rules=Rules(panel=SEVEN, conservative=True), volatility_percentile=0.95
+    )
     save_rounds(run, [item])
     row = Round.objects.get()
     assert (row.seats, row.quorum, row.conservative) == (7, 6, True)
@@ -116,8 +118,12 @@ def test_every_decision_is_written_and_only_an_issued_one_makes_a_signal(
     assert Signal.objects.count() == (state == "issued")
 
 
-@pytest.mark.parametrize(("cast", "reason"), [((4, 2), "no_consensus"), ((5, 0), "too_few_votes"), ((0, 0), "too_few_votes")])
-def test_a_panel_that_could_not_agree_is_told_from_one_that_did_not(run: Run, cast: tuple[int, int], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("cast", "reason"), [((4, 2), "no_consensus"), ((5, 0), "too_few_votes"), ((0, 0), "too_few_votes")]
+)
+def test_a_panel_that_could_not_agree_is_told_from_one_that_did_not(
+    run: Run, cast: tuple[int, int], reason: str
+) -> None:
     save_rounds(run, [decided(instruments_of(run)[0], CLOSE, votes=ballot(*cast, 0))])
     assert Round.objects.get().reason == reason
 
@@ -211,7 +217,11 @@ def test_eight_writers_at_once_write_one_round_a_key(run: Run) -> None:
     assert sorted(written) == sorted(Round.objects.values_list("pk", flat=True))
     assert sorted(written) == sorted(Signal.objects.values_list("round_id", flat=True))
     assert PushEvent.objects.filter(kind="rounds").count() <= 2
-    said = [card["instrument"] for event in PushEvent.objects.filter(kind="rounds") for card in orjson.loads(event.body)["cards"]]
+    said = [
+        card["instrument"]
+        for event in PushEvent.objects.filter(kind="rounds")
+        for card in orjson.loads(event.body)["cards"]
+    ]
     assert sorted(said) == sorted(each.pk for each in instruments_of(run)), "every round is told once"
 
 
@@ -237,7 +247,11 @@ def test_the_application_cannot_change_the_record(run: Run, model: type[Round | 
     save_rounds(run, [decided(instruments_of(run)[0], CLOSE)])
     table = model._meta.db_table
     statement = f"UPDATE {table} SET id = id" if change == "update" else f"DELETE FROM {table}"  # noqa: S608  # constants
-    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
 
 

@@ -91,7 +91,9 @@ def test_a_replay_counts_on_its_own_clock() -> None:
 
 def test_feeds_models_quality_and_queues(run: Run, now: datetime) -> None:
     btc = instruments_of(run)[0]
-    FeedState.objects.create(venue=run.venue, instrument=btc, state="live", since=now, last_message_at=now, reconnects=2)
+    FeedState.objects.create(
+        venue=run.venue, instrument=btc, state="live", since=now, last_message_at=now, reconnects=2
+    )
     FeedState.objects.create(venue=run.venue, state="down", since=now)
     for state in ("champion", "retired"):
         ModelVersion.objects.create(
@@ -99,7 +101,9 @@ def test_feeds_models_quality_and_queues(run: Run, now: datetime) -> None:
             features_hash="x", code_version="x", seed=7, threshold=0.1, metrics={"auc": 0.52, "state": state},
             trained_from=now, trained_until=now, trained_at=now,
         )  # fmt: skip
-    TrainingRun.objects.create(venue=run.venue, profile="quick", started_at=now, beat_at=now, voter="gru", done=2, total=4)
+    TrainingRun.objects.create(
+        venue=run.venue, profile="quick", started_at=now, beat_at=now, voter="gru", done=2, total=4
+    )
     facts = status()
     assert facts["feeds"]["BTC/USDT@simulated-0"] == {
         "state": "live",

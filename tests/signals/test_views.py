@@ -2,16 +2,23 @@
 
 import itertools
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-from django.test import Client
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from accounts.demo import OWNER, create_demo
 from accounts.models import User
+from accounts.plans import FREE
 from markets.models import Venue
+from signals.errors import bad_request, forbidden, server_error, too_many
 from signals.prefs import COOKIE, Preferences, parse
+from tests.factories import make_organization, make_user
+from tests.people import person
 from tests.signals import records
 from tests.signals.records import MINUTE
 
@@ -169,3 +176,59 @@ def test_a_tampered_cookie_falls_back(client: Client, cookie: str) -> None:
     client.cookies[COOKIE] = cookie
     assert client.get("/settings").status_code == 200
     assert parse(cookie) == Preferences()
+
+
+def test_a_closed_market_says_until_when(member: Client) -> None:
+    saturday = datetime(2026, 3, 7, 12, tzinfo=UTC)  # New York goes to summer time that night
+    market = records.market(Venue.Kind.REPLAY, 1, now=saturday, market_at=saturday, state="ended")
+    instrument = market.instruments[0]
+    instrument.calendar = "fx"
+    instrument.save()
+    records.decided(instrument, saturday - timedelta(hours=2), "silent")
+    text = member.get("/").content.decode()
+    assert "Market closed until Sunday 21:00 UTC." in text
+    assert 'data-widget-state="closed"' in text
+
+
+def test_what_the_plan_leaves_out_is_shown_as_locked(client: Client) -> None:
+    records.market(count=5)
+    user = make_user("free@desk.example")
+    make_organization(user, "Small", FREE)
+    text = person(user).client.get("/").content.decode()
+    assert text.count("locked: not in your plan") == 2
+
+
+def test_a_correction_adds_a_line_to_the_record(member: Client) -> None:
+    market = records.market(count=1)
+    signal = records.issued(market.instruments[0], market.now - MINUTE * 5)
+    records.judged(signal, "won")
+    records.judged(signal, "lost", revision=2)
+    text = member.get(f"/signals/{signal.public_id}/").content.decode()
+    assert "A corrected candle changed the evidence: Lost" in text
+    assert "corrected by a later candle" in text
+
+
+def test_an_expired_form_says_what_to_do() -> None:
+    answer = Client(enforce_csrf_checks=True).post("/settings", {"theme": "dark"})
+    assert answer.status_code == 403
+    assert "This form has expired" in answer.content.decode()
+
+
+def test_an_error_page_needs_no_database() -> None:
+    request = RequestFactory().get("/")
+    with CaptureQueriesContext(connection) as queries:
+        assert server_error(request).status_code == 500
+        assert bad_request(request, ValueError()).status_code == 400
+        assert forbidden(request, PermissionDenied()).status_code == 403
+        assert too_many(request).status_code == 429
+    assert len(queries) == 0
+
+
+def test_the_number_of_queries_does_not_grow_with_the_market(member: Client) -> None:
+    counts = []
+    for count in (2, 8):
+        records.busy(count, rounds=3, bars=5)
+        with CaptureQueriesContext(connection) as queries:
+            member.get("/")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
 from signals.status import status
 
@@ -31,9 +32,14 @@ class Command(BaseCommand):
         parser.add_argument("--since", type=duration, default=timedelta(hours=1), help="for example 15m, 6h, 2d")
         parser.add_argument("--json", action="store_true", dest="as_json")
 
-    def handle(self, *args: object, **options: Any) -> None:  # noqa: ANN401  # as argparse read them
+    def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
         """Print it."""
-        facts = status(options["since"])
+        try:
+            facts = status(options["since"])
+        except ProgrammingError as error:
+            raise CommandError(
+                "the database is not at this code's version: run `make run` or `manage.py migrate`"
+            ) from error
         if options["as_json"]:
             self.stdout.write(json.dumps(facts))
             return

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--json", action="store_true", dest="as_json")
 
-    def handle(self, *args: object, **options: Any) -> None:  # noqa: ANN401  # as argparse read them
+    def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
         """Train and report each voter's validation figures."""
         venue = _venue(options["venue"])
         until = parse_datetime(options["until"]) if options["until"] else None
@@ -59,7 +59,9 @@ class Command(BaseCommand):
         self._report(venue, run, as_json=options["as_json"])
 
     def _report(self, venue: Venue, run: TrainingRun, *, as_json: bool) -> None:
-        versions = ModelVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by("market_class", "id")
+        versions = ModelVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by(
+            "market_class", "id"
+        )
         rows = [{"class": v.market_class, "voter": v.voter, "threshold": v.threshold, **v.metrics} for v in versions]
         if as_json:
             self.stdout.write(json.dumps({"venue": venue.key, "profile": run.profile, "voters": rows}))

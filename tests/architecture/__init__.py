@@ -1,0 +1,1 @@
+"""Tests of the house plan: who may import whom, and what docs must mention."""

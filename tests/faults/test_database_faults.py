@@ -1,0 +1,76 @@
+"""PostgreSQL crashes in mid-write (fault 17), on a cluster of its own."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from tests.database import APP, connect, flush
+from tests.faults.cluster import Cluster, own_cluster
+from tests.faults.counts import times
+from tests.faults.stage import Stage, staged
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+
+SEEN = (
+    "SELECT 'round', id::text FROM signals_round UNION ALL"
+    " SELECT 'candle', instrument_id || '@' || open_time FROM markets_candle UNION ALL"
+    " SELECT 'outcome', id::text FROM signals_outcome UNION ALL SELECT 'event', id::text FROM signals_pushevent"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A cluster to crash."""
+    with django_db_blocker.unblock(), own_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _empty(cluster: Cluster) -> Iterator[None]:
+    yield
+    flush()
+
+
+def acknowledged() -> set[tuple[str, str]]:
+    """Every row that a reader can see: it was committed, and somebody may have been told."""
+    with connect(APP) as reader:
+        return set(reader.execute(SEEN).fetchall())
+
+
+def crashes(stage: Stage, cluster: Cluster, number: int) -> list[str]:
+    """The server dies at a random instant after a minute closed, and is back at once."""
+    dice, found = random.Random(17), []
+    for _ in range(number):
+        close_time = stage.minute(wait=())
+        time.sleep(dice.random() * 0.6)
+        before = acknowledged()
+        cluster.crash()
+        lost = before - acknowledged()
+        found += [f"I1: {len(lost)} acknowledged rows are lost, such as {min(lost)}"] if lost else []
+        stage.tick()
+        if not stage.comes(lambda: stage.decided(close_time, stage.ids()), 10):  # noqa: B023  # asked within the turn
+            found.append("I8: no write 10 s after the crash")
+    return found
+
+
+def test_17_a_crash_loses_and_doubles_nothing(cluster: Cluster) -> None:
+    with staged() as stage:
+        assert crashes(stage, cluster, times(2, 60)) == []
+        assert stage.witness.count("feed_waits_for_database") > 0
+        stage.minute()
+        stage.patience_s = 30.0
+        assert stage.violations() == []
+
+
+def test_17_is_seen_where_commits_are_not_waited_for(cluster: Cluster) -> None:
+    cluster.configure("SET synchronous_commit = off", "SET wal_writer_delay = '10s'")
+    try:
+        with staged() as stage:
+            assert any(line.startswith("I1") for line in crashes(stage, cluster, 2))
+    finally:
+        cluster.configure("RESET synchronous_commit", "RESET wal_writer_delay")

@@ -1,0 +1,312 @@
+"""What happens to Redis, workers, beats and tasks: faults 14, 15, 19, 22 and 24, on the processes of an installation.
+
+The children live as long as the module, the market goes on from scenario to scenario, and the oracle looks at the
+minutes of each. A protection that lies in a row (the sweeper's entry, a unique key) is taken away in the same scenario,
+so that the oracle is seen to miss it.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from celery import Celery
+from django.conf import settings
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from pytest_django import DjangoDbBlocker
+
+from accounts.plans import DESK
+from signals.models import PushEvent, Round
+from tests.database import OWNER, connect, flush
+from tests.factories import make_organization, make_user
+from tests.faults.counts import times
+from tests.faults.defects import losing, without
+from tests.faults.installation import Listener, Processes
+from tests.faults.stage import Stage, hosted
+from tests.faults.timing import MINUTE
+from tests.people import person
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+
+SWEEP = "decide what is due"
+EVERY_SECOND = {SWEEP: "signals.tasks.sweep", "resolve outcomes": "signals.tasks.resolve_outcomes"}
+OFF = {"ingest every closed minute": "markets.tasks.ingest_closed", "retrain": "models_ml.tasks.retrain"}
+PAGES = ("/", "/history", "/api/v1/rounds/")
+
+
+@dataclass
+class House:
+    """The running children, the stage they follow, and an open page."""
+
+    processes: Processes
+    stage: Stage
+    page: Listener
+    broker: Celery
+
+
+@pytest.fixture(scope="module")
+def house(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """Redis, a worker, a beat that ticks every second, the web server and a feed."""
+    processes = Processes(tmp_path_factory.mktemp("house"))
+    with django_db_blocker.unblock():
+        try:
+            with _moved_in(processes) as made:
+                yield made
+        finally:
+            processes.end()
+            flush()
+
+
+@contextmanager
+def _moved_in(processes: Processes) -> Iterator[House]:
+    processes.redis()
+    _schedule()
+    user = make_user("page@desk.example")
+    make_organization(user, "Desk", DESK)
+    session = str(person(user).client.session.session_key)
+    with hosted(processes) as stage:
+        processes.web()
+        processes.beat("beat")
+        processes.worker("worker")
+        processes.wait("web", lambda: processes.page("/") == 200)
+        processes.wait_logged("worker", "ready.")
+        processes.wait_logged("beat", "beat leads")
+        address = f"127.0.0.1:{processes.web_port}"
+        broker = Celery(broker=f"redis://127.0.0.1:{processes.redis_port}/0")
+        with Listener(address, session, settings.SESSION_COOKIE_NAME) as page:
+            stage.until(lambda: page.connects > 0, what="the page to be connected")
+            stage.minute()
+            yield House(processes, stage, page, broker)
+
+
+def _schedule() -> None:
+    """What an operator may edit: sweep and resolve each second, ask no venue on the network, train nothing."""
+    second = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.SECONDS)
+    for name, task in (EVERY_SECOND | OFF).items():
+        PeriodicTask.objects.create(
+            name=name, task=task, interval=second, enabled=name in EVERY_SECOND, expire_seconds=5
+        )
+
+
+@contextmanager
+def no_sweeper() -> Iterator[None]:
+    """Beat sends no sweep: whatever the ordinary task lost stays lost."""
+    entry = PeriodicTask.objects.get(name=SWEEP)
+    entry.enabled = False
+    entry.save()
+    try:
+        yield
+    finally:
+        entry.enabled = True
+        entry.save()
+
+
+def broken(found: list[str], invariant: str) -> bool:
+    """Whether this invariant is among what was found violated."""
+    return any(line.startswith(invariant) for line in found)
+
+
+def untold(page: Listener) -> list[str]:
+    """G2: what the open page was not told, or twice, of all that was stored since it was opened."""
+    stored = list(PushEvent.objects.filter(id__gt=page.first).order_by("id").values_list("id", flat=True))
+    missing, double = set(stored) - set(page.ids), len(page.ids) - len(set(page.ids))
+    found = [f"I8: the page never heard of {len(missing)} of {len(stored)} events"] if missing else []
+    return found + ([f"I8: the page heard {double} events twice"] if double else [])
+
+
+def heard(house: House, within_s: float) -> bool:
+    """Whether the page hears of a new minute in time."""
+    before = len(house.page.ids)
+    house.stage.minute(wait=())
+    return house.stage.comes(lambda: len(house.page.ids) > before, within_s)
+
+
+# -- 14: Redis is away
+
+
+def away(house: House, minutes: int) -> list[str]:
+    """Redis is killed, minutes pass, pages are asked for, Redis comes back."""
+    house.processes.kill("redis")
+    found = []
+    for _ in range(minutes):
+        house.stage.minute(wait=())
+        found += [f"I8: {path} answered {status}" for path in PAGES if (status := house.processes.page(path)) != 200]
+    house.processes.redis()
+    house.processes.wait("redis", lambda: bool(house.processes.client().ping()))
+    return found + ([] if heard(house, 10) else ["I8: nothing pushed 10 s after Redis was back"])
+
+
+def test_14_redis_down_costs_no_minute(house: House) -> None:
+    house.stage.begin()
+    with no_sweeper():
+        time.sleep(6)  # beat reads its schedule again every five seconds
+        found = away(house, times(1, 3))
+        house.stage.patience_s = 2.0
+        assert broken(house.stage.violations(), "I1")
+    house.stage.patience_s = 30.0
+    assert found == []
+    assert house.stage.violations() == []
+    assert house.stage.comes(lambda: untold(house.page) == [], 15), untold(house.page)
+    assert house.processes.logged("feed", "push stream") or house.processes.logged("worker", "Cannot connect to redis")
+
+
+# -- 15: Redis forgets everything
+
+
+def flushes(house: House, number: int) -> list[str]:
+    """FLUSHALL at random instants of a minute."""
+    dice, found = random.Random(15), []
+    for _ in range(number):
+        house.stage.tick()
+        time.sleep(dice.random() * 0.3)
+        house.processes.client().flushall()
+        if not heard(house, 15):
+            found.append("I8: the page is deaf 15 s after a flush")
+            break
+    return found
+
+
+def test_15_a_flush_leaves_no_page_deaf(house: House) -> None:
+    house.stage.begin()
+    assert flushes(house, times(3, 100)) == []
+    house.stage.patience_s = 30.0
+    assert house.stage.violations() == []
+    assert house.stage.comes(lambda: untold(house.page) == [], 15), untold(house.page)
+
+
+# -- 19: a worker dies in the middle of a decision
+
+
+@contextmanager
+def held_up(table: str) -> Iterator[None]:
+    """Whoever wants to read or write `table` waits."""
+    with connect(OWNER) as owner, owner.transaction():
+        owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[call-overload]  # our own names
+        yield
+
+
+def waiting(table: str) -> int:
+    """How many wait for `table`."""
+    with connect(OWNER) as owner:
+        row = owner.execute(
+            "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted", [table]
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def dies(house: House, table: str, name: str) -> None:
+    """The only worker is killed where it wants `table`; another one, `name`, takes over."""
+    stage, asleep = house.stage, house.processes.folder / "asleep"
+    asleep.touch()
+    victim = next(one for one in ("worker", "spare") if one != name)
+    with held_up(table):
+        stage.minute(wait=())
+        stage.until(lambda: waiting(table) > 0, 30, what="the worker to be in mid-decision")
+        house.processes.kill(victim)
+    asleep.unlink()
+    before = house.processes.logged(name, "ready.") if (house.processes.folder / f"{name}.log").exists() else 0
+    house.processes.worker(name)
+    house.processes.wait_logged(name, "ready.", more_than=before)
+
+
+def test_19_a_killed_worker_costs_no_minute(house: House) -> None:
+    house.stage.begin()
+    house.stage.minute()
+    with no_sweeper():
+        time.sleep(6)
+        dies(house, "models_ml_modelversion", "spare")
+        house.stage.patience_s = 2.0
+        assert broken(house.stage.violations(), "I1")
+    house.stage.patience_s = 30.0
+    assert house.stage.violations() == []
+    for number in range(times(0, 12)):
+        table = ("models_ml_modelversion", "signals_pushevent", "markets_candle")[number % 3]
+        dies(house, table, ("worker", "spare")[number % 2])
+        assert house.stage.violations() == []
+
+
+# -- 22: more beats than one
+
+
+def sweeps(house: House, seconds: float) -> int:
+    """How many sweeps workers get in so long."""
+    names = [name for name in ("worker", "spare") if (house.processes.folder / f"{name}.log").exists()]
+
+    def received() -> int:
+        return sum(house.processes.logged(name, "signals.tasks.sweep[") // 2 for name in names)
+
+    before = received()
+    time.sleep(seconds)
+    return received() - before
+
+
+def test_22_a_second_beat_idles(house: House) -> None:
+    house.stage.begin()
+    house.processes.beat("beat2")
+    house.processes.wait_logged("beat2", "beat idles")
+    seconds = times(5, 600)
+    assert sweeps(house, seconds) <= seconds + 2
+    house.stage.minute()
+    house.processes.kill("beat")
+    house.processes.wait_logged("beat2", "beat leads", within_s=20)
+    assert sweeps(house, 4) >= 2
+    house.processes.beat("beat3", "-S", "tests.faults.unguarded:Scheduler")  # the defect: no lock
+    house.processes.wait_logged("beat3", "beat: Starting...")
+    time.sleep(3)
+    assert sweeps(house, 5) > 7
+    house.processes.kill("beat3")
+    house.stage.patience_s = 30.0
+    assert house.stage.violations() == []
+
+
+# -- 24: tasks twice, at once, an hour late
+
+
+def floods(house: House, number: int) -> list[str]:
+    """Each decision is sent one to three times, shuffled, old ones among them, and all reach the insert together."""
+    dice, stage = random.Random(24), house.stage
+    found = []
+    for _ in range(number):
+        before = list(Round.objects.order_by("id").values())
+        old = [int(at.timestamp()) for at in Round.objects.values_list("close_time", flat=True).distinct()[:40]]
+        coming = int(stage.now) // MINUTE * MINUTE + MINUTE
+        sent = [at for at in [*dice.sample(old, min(5, len(old))), coming, coming] for _ in range(dice.randint(1, 3))]
+        dice.shuffle(sent)
+        with connect(OWNER) as owner, owner.transaction():
+            owner.execute("LOCK TABLE signals_round IN EXCLUSIVE MODE")  # reads pass, inserts wait for each other
+            stage.minute(wait=())
+            for at in sent:
+                house.broker.send_task("signals.tasks.decide_minute", (at, stage.ids()), queue="score")
+                house.broker.send_task("signals.tasks.resolve_outcomes", queue="score")
+            stage.until(lambda: waiting("signals_round") > 1, 20, what="two to insert the same round")
+        stage.comes(lambda: stage.decided(coming, stage.ids()), 20)  # noqa: B023  # asked within the turn
+        after = list(Round.objects.filter(pk__in=[one["id"] for one in before]).order_by("id").values())
+        found += [] if after == before else ["I1: an old task changed old rounds"]
+    return found
+
+
+def test_24_a_task_may_come_twice_at_once_or_late(house: House) -> None:
+    house.stage.begin()
+    assert floods(house, times(2, 50)) == []
+    house.stage.patience_s = 30.0
+    assert house.stage.violations() == []
+
+
+def test_24_is_seen_without_the_key(house: House) -> None:
+    key = "CREATE UNIQUE INDEX round_once ON signals_round (instrument_id, horizon_s, close_time)"
+    house.stage.begin()
+    with without("signals_round", "round_once", key):
+        floods(house, 1)
+        house.stage.patience_s = 2.0
+        assert broken(house.stage.violations(), "I1")
+
+
+def test_15_is_seen_where_the_log_is_not_kept(house: House) -> None:
+    house.stage.begin()
+    with losing("signals_pushevent"):
+        house.stage.minute()
+        assert broken(flushes(house, 2), "I8")
