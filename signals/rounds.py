@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import structlog
 from django.conf import settings
+from prometheus_client import Histogram
 
 from lib import clock
 from markets import candles, quality
@@ -31,6 +32,12 @@ from signals.risk import Context, RiskRules
 from signals.track_record import live_bins
 
 log = structlog.get_logger(__name__)
+STAGE = Histogram(
+    "candor_decision_seconds",
+    "Where the decision of one minute spends its time",
+    ["stage"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
 
 BOOK_SNAPSHOTS = 64
 """Book snapshots that the order-book voter may read, newest last."""
@@ -74,7 +81,9 @@ def decide_minute(
     started = time.perf_counter()
     written: list[int] = []
     for group in _groups(run, close_time, instrument_ids).values():
-        written += publishing.save_rounds(run, _decide_group(run, group, close_time, received, started))
+        decided = _decide_group(run, group, close_time, received, started)
+        with STAGE.labels("save").time():
+            written += publishing.save_rounds(run, decided)
     log.info("minute_decided", close_time=close_time, rounds=len(written), ms=(time.perf_counter() - started) * 1000)
     return written
 
@@ -98,10 +107,12 @@ def _decide_group(
 ) -> list[Decided]:
     market_class, calendar = group[0].market_class, group[0].calendar
     ids = [instrument.pk for instrument in group]
-    panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
+    with STAGE.labels("load").time():
+        panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
     votes, models = _ask(run, market_class, panel, close_time)
-    contexts = _contexts(group, panel, models, close_time)
-    decisions = _decisions(run, market_class, votes, contexts)
+    with STAGE.labels("context").time():
+        contexts = _contexts(group, panel, models, close_time)
+        decisions = _decisions(run, market_class, votes, contexts)
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -150,8 +161,10 @@ def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[Pa
         if not isinstance(model, LoadedModel)
         or model.trained_until <= close_time  # nobody votes on what it learned from
     }
-    samples = samples_of_panel(panel)
-    votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
+    with STAGE.labels("features").time():
+        samples = samples_of_panel(panel)
+    with STAGE.labels("votes").time():
+        votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
     return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
 
 
