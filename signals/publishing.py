@@ -31,11 +31,12 @@ def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
     with transaction.atomic():
         at = clock.from_epoch(decided[0].close_time)
         ensure_partitions("signals_round", at, at)
-        rows = [_round(item, id_, now) for item, id_ in zip(decided, _new_ids(len(decided)), strict=True)]
+        pairs = [(item, _round(item, id_, now)) for item, id_ in zip(decided, _new_ids(len(decided)), strict=True)]
+        rows = [row for _, row in pairs]
         Round.objects.bulk_create(rows, ignore_conflicts=True)
         kept = Round.objects.filter(close_time=rows[0].close_time, pk__in=[row.pk for row in rows])
         mine = set(kept.values_list("pk", flat=True))
-        written = [(item, row) for item, row in zip(decided, rows, strict=True) if row.pk in mine]
+        written = [(item, row) for item, row in pairs if row.pk in mine]
         if not written:
             return []
         signals = Signal.objects.bulk_create(

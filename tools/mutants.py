@@ -17,8 +17,14 @@ MUTMUT = Path(sys.executable).parent / "mutmut"
 KILLED = {"killed", "timeout", "caught by type check"}
 
 _NEXT_IDS = """"select nextval(pg_get_serial_sequence('signals_round', 'id')) from generate_series(1, %s)", [count]"""
+_PAIRS = "pairs = [(item, _round(item, id_, now)) for item, id_ in zip(decided, _new_ids(len(decided)), "
+_COUNTED = "as many ids are drawn as there are decisions, so the lengths cannot differ"
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("_new_ids", _NEXT_IDS): "SQL reads its keywords in either case",
+    ("save_rounds", _PAIRS + "strict=None)]"): _COUNTED,
+    ("save_rounds", _PAIRS + "strict=False)]"): _COUNTED,
+    ("save_rounds", _PAIRS + ")]"): _COUNTED,
+    ("save_rounds", "mine = set(kept.values_list(flat=True))"): "without a name the first column is read, which is id",
 }
 """(function, the line as the mutant has it) → why it means the same."""
 
