@@ -22,7 +22,7 @@ class NeverRepairing(Repairer):
 class WithoutBackfill(Feed):
     """A feed that goes on with what the stream brings after a cut."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = NeverRepairing(self.venue, self._deliver)
 
@@ -45,7 +45,7 @@ class Hasty(Repairer):
 class Impatient(Feed):
     """A feed without a circuit breaker and without back-off."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = Hasty(self.venue, self._deliver, backoff=Backoff(0.02, 0.02))
         self.venue._rest._breaker.check = lambda: None  # type: ignore[attr-defined]  # the adapter's protection as well

@@ -357,7 +357,7 @@ def metronome(every_s: float = 0.4) -> Callable[[], None]:
 
 
 @contextmanager
-def staged(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def staged(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """A stage with its venue and witness, taken down at the end."""
     with prepared(**how) as stage, stage.playing():
         yield stage
@@ -379,7 +379,7 @@ def hosted(processes: Processes) -> Iterator[Stage]:
 
 
 @contextmanager
-def prepared(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def prepared(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """Venue, proxy, witness and rows of a stage on which nothing runs yet."""
     candles = generated(IDS, minutes=HISTORY + AHEAD, end=START, seed=3)
     for rows in candles.values():
