@@ -14,6 +14,6 @@ def decide(sender: object, close_time: int, instrument_ids: list[int], received:
 
 
 @receiver(feed_changed)
-def show_feeds(sender: object, venue_id: int, **kwargs: Any) -> None:
+def show_feeds(sender: object, venue_id: int, **kwargs: object) -> None:
     """A feed changed its state: open pages are told."""
     tasks.tell_feeds.apply_async((venue_id,), expires=60)
