@@ -118,7 +118,7 @@ def open_run(start: int, venue: Child, urls: dict[str, str]) -> "Opened":
     from lib.postgres import ensure_partitions
     from markets import schedule
     from markets.candles import Source, store_closed
-    from markets.models import Instrument, Venue
+    from markets.models import Venue
     from markets.opening import Opened
     from markets.runs import start_run
     from markets.validation import CandleRows
@@ -150,7 +150,7 @@ def _instrument(venue: Any, market_id: str) -> "Instrument":  # noqa: ANN401  # 
 
 
 def start_web() -> tuple[int, Callable[[], None]]:
-    """uvicorn in a thread of this process; its port and what stops it."""
+    """Uvicorn in a thread of this process; its port and what stops it."""
     import uvicorn
 
     listener = socket.socket()

@@ -13,11 +13,11 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np  # noqa: E402  # threads are set before the libraries that read them
+import numpy as np  # threads are set before the libraries that read them
 
-from bench.panel import live_samples, voters  # noqa: E402
-from bench.rig import QUICK, report  # noqa: E402
-from models_ml.panel import PanelRunner  # noqa: E402
+from bench.panel import live_samples, voters
+from bench.rig import QUICK, report
+from models_ml.panel import PanelRunner
 
 SIZES = {50: 200.0, 500: 1200.0}
 """Instruments → milliseconds the panel may take."""
