@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from math import ceil
 
+import numpy as np
 from django.conf import settings
 from django.db import connection
 
@@ -12,7 +13,7 @@ from lib.clock import MINUTE_S, epoch, from_epoch, wall_now
 from markets.events import announce_feed
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.schedule import due_closes, intervals
-from markets.values import IntArray
+from markets.values import IntArray, Panel
 
 HOUR_S, DAY_S = 3600, 86_400
 GOAL = 0.995
@@ -68,7 +69,11 @@ def _tally(due: IntArray, good: int, good_late: int, late: int) -> Tally:
     return Tally(len(due), min(good, len(due)), later, min(good_late, later))
 
 
-def scores(instrument_ids: Sequence[int], at: int) -> tuple[dict[int, float | None], dict[int, float | None]]:
+Scores = tuple[dict[int, float | None], dict[int, float | None]]
+"""Instrument → share of good candles over the last hour, and over the last day."""
+
+
+def scores(instrument_ids: Sequence[int], at: int) -> Scores:
     """Share of good candles over the last hour and over the last day before `at` (epoch seconds, market clock).
 
     Minutes that may still be on their way (younger than LATE_AFTER_S) are not counted; None where nothing was due.
@@ -76,6 +81,24 @@ def scores(instrument_ids: Sequence[int], at: int) -> tuple[dict[int, float | No
     found = tally(instrument_ids, at - DAY_S + 1, at - ceil(settings.LATE_AFTER_S), at - HOUR_S)
     hours = {key: _share(one.due_late, one.good_late) for key, one in found.items()}
     return hours, {key: _share(one.due, one.good) for key, one in found.items()}
+
+
+def scores_of(panel: Panel) -> Scores:
+    """`scores` at the close of a window that is at hand, without asking the store again for its candles.
+
+    The window must reach back a day: 1,440 due minutes always do.
+    """
+    at, closes = int(panel.open_times[-1]) + MINUTE_S, panel.open_times + MINUTE_S
+    good = (panel.flags == 0) & (panel.observed_at <= closes + settings.LATE_AFTER_S)
+    due = due_closes(panel.instrument_ids.tolist(), at - DAY_S + 1, at - ceil(settings.LATE_AFTER_S))
+    hour: dict[int, float | None] = {}
+    day: dict[int, float | None] = {}
+    for row, key in enumerate(panel.instrument_ids.tolist()):
+        there = good[row, np.searchsorted(closes, due[key])]
+        late = due[key] > at - HOUR_S
+        hour[key] = _share(int(late.sum()), int(there[late].sum()))
+        day[key] = _share(len(there), int(there.sum()))
+    return hour, day
 
 
 def score(instrument_id: int, hours: int, at: int) -> float | None:
