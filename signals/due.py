@@ -4,20 +4,28 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from prometheus_client import Counter
 
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets import schedule
-from markets.models import Candle, Instrument, Run
+from markets.models import Candle, Instrument, Run, Venue
 from signals.models import Round
+
+log = structlog.get_logger(__name__)
+MISSED = Counter("candor_rounds_missed_total", "Due minutes that nobody could decide")
 
 GRACE = timedelta(seconds=90)
 """A due minute without a candle this long after its close is written as missed."""
 
 RESCUE = timedelta(minutes=10)
 """How far back the sweeper still decides a minute whose candle is there (the round is then late, and says so)."""
+
+WEDGED = timedelta(seconds=40)
+"""Two sweeps and some: a decidable minute that waits longer shows that nobody works."""
 
 LOOK_BACK = timedelta(hours=2)
 """How far back each sweep looks; longer outages are accounted for at the next start."""
@@ -53,7 +61,11 @@ def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:
             _MISSED,
             [settings.HORIZON_S, clock.wall_now(), [id_ for id_, _, _ in rows], times, [why for _, _, why in rows]],
         )
-        return int(cursor.rowcount)
+        written = int(cursor.rowcount)
+    if written:
+        MISSED.inc(written)
+        log.warning("rounds_missed", rounds=written, reasons=sorted({why for _, _, why in rows}))
+    return written
 
 
 def account_for_downtime(run: Run, now: datetime) -> int:
@@ -79,6 +91,17 @@ def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
         if (id_, at) in stored:
             found[at].append(id_)
     return found
+
+
+def is_behind(run: Run, now: datetime) -> bool:
+    """Whether a minute whose candle is stored has waited for its round longer than any sweep would let it.
+
+    The end-to-end sign of life of beat, broker and workers: a worker may be up and consume nothing.
+    """
+    if run.venue.kind == Venue.Kind.REPLAY or run.state != Run.State.RUNNING:
+        return False
+    settled = now - WEDGED
+    return any(close_time <= clock.epoch(settled) for close_time in rescuable(run, now))
 
 
 def sweep_missed(run: Run, now: datetime) -> int:

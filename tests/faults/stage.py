@@ -29,7 +29,7 @@ from markets.feed import FeedThread, Hooks
 from markets.live import Feed, FeedLimits
 from markets.models import FeedState, Instrument, Run, Venue
 from markets.opening import Opened
-from markets.runs import mark, start_run
+from markets.runs import start_run
 from markets.validation import CandleRows
 from markets.venues import open_venue
 from signals import tasks
@@ -138,7 +138,7 @@ class Stage:
         limit = time.monotonic() + within_s
         while True:
             try:
-                mark(self.run, market_at=clock.from_epoch(self.now))
+                Run.objects.filter(pk=self.run.pk).update(market_at=clock.from_epoch(self.now))
             except (OperationalError, InterfaceError):
                 connection.close()
                 if time.monotonic() > limit:
@@ -234,6 +234,11 @@ class Stage:
         instrument = self.instruments[market_id] if market_id else None
         row = FeedState.objects.filter(venue=self.venue, instrument=instrument).first()
         return row.state if row else ""
+
+    def detail(self) -> str:
+        """What the connection's state says of itself."""
+        row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
+        return row.detail if row else ""
 
     def page_state(self) -> str:
         """What the front page shows a visitor of the connection."""

@@ -55,15 +55,14 @@ def house(
     processes = Processes(tmp_path_factory.mktemp("house"))
     with django_db_blocker.unblock():
         try:
-            with _moved_in(processes) as made:
+            with processes.running(), moved_in(processes) as made:
                 yield made
         finally:
-            processes.end()
             flush()
 
 
 @contextmanager
-def _moved_in(processes: Processes) -> Iterator[House]:
+def moved_in(processes: Processes) -> Iterator[House]:
     processes.start_redis()
     _schedule()
     user = make_user("page@desk.example")
