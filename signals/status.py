@@ -20,7 +20,7 @@ _VOTES = """
 SELECT seat, why, count(*) FROM signals_round r
 JOIN markets_instrument i ON i.id = r.instrument_id,
      unnest(r.abstained) WITH ORDINALITY AS answer(why, seat)
-WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s
+WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s AND (why > 0 OR seat <= r.seats)
 GROUP BY 1, 2
 """
 _OUTCOMES = """
