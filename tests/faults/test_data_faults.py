@@ -3,6 +3,8 @@
 Scenarios and defects are as in `test_venue_faults`.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from lib.clock import from_epoch
@@ -118,11 +120,15 @@ class Credulous(Feed):
     """A feed that repairs impossible candles by itself."""
 
     def _take_candle(self, series: object, candle: Ohlcv) -> None:
-        low, high = sorted((abs(candle.low), abs(candle.high)))
-        values = [abs(value) or 1.0 for value in (candle.open, high, low, candle.close, candle.volume)]
-        values[1] = max(*values[:4])
-        values[2] = min(*values[:4])
-        mended = Ohlcv(candle.symbol, candle.open_time, *values, candle.closed)
+        prices = [abs(value) or 1.0 for value in (candle.open, candle.high, candle.low, candle.close)]
+        mended = replace(
+            candle,
+            open=prices[0],
+            high=max(prices),
+            low=min(prices),
+            close=prices[3],
+            volume=abs(candle.volume),
+        )
         super()._take_candle(series, mended)  # type: ignore[arg-type]  # the series as it came
 
 
