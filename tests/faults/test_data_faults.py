@@ -35,8 +35,9 @@ def babbles(stage: Stage, minutes: int) -> list[str]:
     """A tenth of the frames is followed by nonsense."""
     stage.server.script(garbage=0.1)
     for _ in range(minutes):
-        stage.minute(wait=())
+        close_time = stage.minute(wait=())
         stage.recovers()
+        stage.comes(lambda: stage.decided(close_time, stage.ids()))  # noqa: B023  # asked within the turn
     stage.server.script(garbage=0.0)
     stage.minute()
     found = [] if stage.witness.count("frame_unreadable") else ["I7: nonsense without an event"]
@@ -53,18 +54,19 @@ def test_4_garbage_costs_nothing() -> None:
 # -- 8: the future
 
 
-AHEAD_S = (60, 120, 3600, 365 * 86_400)
+AHEAD_S = (3600, 60, 120, 365 * 86_400)
 
 
 def foretells(stage: Stage, minutes: int) -> list[str]:
     """Closed candles of minutes that have not been, among the true ones."""
     for number in range(minutes):
-        close_time = stage.minute()
+        close_time = stage.minute(wait=())
+        stage.comes(lambda: stage.decided(close_time, stage.ids()))  # noqa: B023  # asked within the turn
         ahead = AHEAD_S[number % len(AHEAD_S)]
         for market_id in IDS:
             row = stage.server.row(market_id, close_time - MINUTE).tolist()
             stage.server.push_candle(market_id, [close_time - MINUTE + ahead, *row[1:]])
-    stage.minute()
+    stage.minute(wait=())
     future = Candle.objects.filter(open_time__gte=from_epoch(stage.now))
     found = [f"I2: {future.count()} candles of the future"] if future.exists() else []
     refused = stage.comes(lambda: Refusal.objects.filter(reason__in=("future", "unfinished")).exists(), 5)
