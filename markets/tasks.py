@@ -11,7 +11,7 @@ from lib import clock
 from lib.clock import MINUTE_S
 from lib.postgres import drop_month, ensure_partitions
 from markets import quality
-from markets.candles import find_gaps, newest_open_times
+from markets.candles import incomplete, newest_open_times
 from markets.downloading import Downloaded, download
 from markets.events import announce
 from markets.models import Instrument, Run, Venue
@@ -44,11 +44,9 @@ def ingest_closed() -> int:
         return 0
     end = clock.epoch(market_time(run) - timedelta(seconds=SETTLED_S)) // MINUTE_S * MINUTE_S
     start = end - CATCH_UP_S
-    wanted = [
-        instrument
-        for instrument in Instrument.objects.filter(venue_id=run.venue_id, followed=True)
-        if find_gaps(instrument.pk, start, end, calendar=instrument.calendar)
-    ]
+    followed = Instrument.objects.filter(venue_id=run.venue_id, followed=True).in_bulk()
+    lacking = incomplete({key: instrument.calendar for key, instrument in followed.items()}, start, end)
+    wanted = [followed[key] for key in lacking]
     if not wanted:
         return 0
     before = newest_open_times([instrument.pk for instrument in wanted])

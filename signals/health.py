@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 def health() -> dict[str, Any]:
     """Database, Redis, feed and queues; `down` without a database, `degraded` when anything else is not well."""
     database, feed, deciding = _database()
-    redis_answers, queues = _redis(), _queues()
+    redis_answers, queues = _redis(), waiting_tasks()
     fresh = feed is not None and feed["state"] == FeedState.State.LIVE
     keeping_up = queues is not None and max(queues.values(), default=0) < BACKLOG
     status = "ok" if redis_answers is not False and fresh and keeping_up and deciding else "degraded"
@@ -70,7 +70,7 @@ def _redis() -> bool | None:
         client.close()
 
 
-def _queues() -> dict[str, int] | None:
+def waiting_tasks() -> dict[str, int] | None:
     """Waiting tasks by queue, None while the broker cannot be asked."""
     try:
         with current_app.connection_for_read() as broker:
