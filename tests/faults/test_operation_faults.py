@@ -13,12 +13,13 @@ import pytest
 from pytest_django import DjangoDbBlocker
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from tests.database import flush
 from tests.faults.counts import FULL
 from tests.faults.installation import Processes
 from tests.faults.proxy import FaultProxy, Mode
-from tests.faults.test_process_faults import PAGES, House, heard, moved_in, untold
+from tests.faults.test_process_faults import LOOKS_OFTEN, PAGES, House, heard, moved_in, untold
 
 pytestmark = [
     pytest.mark.faults,
@@ -98,7 +99,7 @@ def test_23_without_beat_the_next_one_makes_up(house: House) -> None:
     house.stage.move(house.stage.now + 44)
     assert house.stage.comes(lambda: house.processes.health().get("deciding") is False, 10)
     before = house.processes.logged("beat", "beat leads")
-    house.processes.beat("beat")
+    house.processes.beat("beat", *LOOKS_OFTEN)
     house.processes.wait_logged("beat", "beat leads", more_than=before)
     whole(house)
 
@@ -145,8 +146,11 @@ async def _storm(port: int, web_port: int, cut: FaultProxy) -> tuple[float, floa
         while True:
             try:
                 socket = await connect(
-                    f"ws://127.0.0.1:{port}/ws/board/", origin="http://127.0.0.1", open_timeout=20, compression=None
-                )  # type: ignore[arg-type]  # websockets' Origin is a string
+                    f"ws://127.0.0.1:{port}/ws/board/",
+                    origin=Origin("http://127.0.0.1"),
+                    open_timeout=20,
+                    compression=None,
+                )
                 await socket.send(json.dumps({"type": "hello", "last_event_id": None}))
                 await asyncio.wait_for(socket.recv(), 20)
             except (OSError, ConnectionClosed, TimeoutError):
