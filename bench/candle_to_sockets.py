@@ -135,7 +135,7 @@ def open_run(start: int, venue: Child, urls: dict[str, str]) -> "Opened":
         series = CandleRows.series(instrument.pk, past[:, 0].astype(np.int64), past[:, 1:])
         store_closed(series, source=Source.REST, observed_at=past[:, 0] + MINUTE + 0.2, now=from_epoch(start))
     crown(row.pk, "crypto", start, Path(settings.ARTIFACTS_DIR))
-    options = {"base_url": urls["rest"], "ws_url": urls["sockets"]}
+    options: dict[str, object] = {"base_url": urls["rest"], "ws_url": urls["sockets"]}
     return Opened(start_run(row), "binance", options)
 
 

@@ -35,7 +35,7 @@ class Played(VenueServer):
                 at = self.now()
                 row = rows[int(at) // 60 - int(rows[0, 0]) // 60].tolist()
                 await self._kline(market_id, [*row[:2], row[1], row[1], row[1], 0.1], closed=False)
-                await self._trade(market_id, row[1], 0.01)
+                await self._trade(market_id, row[1], 0.01, False)
                 await self._depth(market_id)
 
 

@@ -25,6 +25,7 @@ from markets.values import Ohlcv
 from models_ml.models import TrainingRun
 from models_ml.tasks import training_command
 from signals import due, outcomes, push
+from signals.banner import market_of, progress_line
 
 log = structlog.get_logger(__name__)
 
@@ -157,8 +158,7 @@ def tell_progress(run: Run, training: TrainingRun) -> None:
             "stage": "training",
             "state": training.state,
             "voter": training.voter,
-            "done": training.done,
-            "total": training.total,
+            **progress_line(training.voter, training.done, training.total),
         },
         venue_id=run.venue_id,
         at=market_time(run),
@@ -175,7 +175,8 @@ def hooks_of(run: Run) -> Hooks:
 
     def on_end() -> None:
         outcomes.resolve_due(run, clock.market_now(), final=True)
-        push.publish("market", {"state": "recording ended"}, venue_id=run.venue_id, at=clock.market_now())
+        body = {**market_of(run), "state": "recording ended"}
+        push.publish("market", body, venue_id=run.venue_id, at=clock.market_now())
 
     return Hooks(on_tick=on_tick, wait_decided=lambda close_time: due.settle_minute(run, close_time), on_end=on_end)
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from lib.clock import MINUTE_S, epoch, from_epoch, wall_now
+from markets.events import announce_feed
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.schedule import due_closes, intervals
 from markets.values import IntArray, Panel
@@ -154,13 +155,17 @@ ON CONFLICT (venue_id, instrument_id) DO UPDATE SET
 
 
 def write_states(venue_id: int, states: Iterable[SeriesState], now: datetime) -> None:
-    """Write states; `since` moves only where the state changed. `now` is the market clock."""
+    """Write states; `since` moves only where the state changed, and that is announced. `now` is the market clock."""
+    states = list(states)
+    before: dict[int | None, str] = dict(FeedState.objects.filter(venue_id=venue_id).values_list("instrument_id", "state"))
     rows = [
         (venue_id, s.instrument_id, s.state, now, s.last_message_at, s.reconnects, s.skew_s, s.detail[:300])
         for s in states
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_WRITE_STATE, rows)
+    if any(before.get(s.instrument_id) != s.state for s in states):
+        announce_feed(venue_id)
 
 
 def feed_silent(run: Run | None) -> bool:

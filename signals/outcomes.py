@@ -78,13 +78,12 @@ def resolve_due(run: Run, now: datetime, *, final: bool = False) -> list[int]:
 def _open_signals(run: Run, now: datetime) -> list[Signal]:
     judged = Outcome.objects.filter(signal=OuterRef("pk"))
     waiting = Signal.objects.filter(instrument__venue_id=run.venue_id, expires_at__lte=now)
-    return list(waiting.filter(~Exists(judged)).select_related("instrument__venue").order_by("expires_at", "id"))
+    return list(waiting.filter(~Exists(judged)).order_by("expires_at", "id"))  # one order, so that two never deadlock
 
 
 def _corrected(run: Run, now: datetime) -> list[Signal]:
     """Signals whose newest outcome rests on prices that a correction has replaced; void ones rest on none."""
-    found = Signal.objects.raw(_CORRECTED, [run.venue_id, now - CORRECTABLE])
-    return list(found.prefetch_related("instrument__venue"))
+    return list(Signal.objects.raw(_CORRECTED, [run.venue_id, now - CORRECTABLE]))
 
 
 def verdict_of(signal: Signal) -> Verdict | None:
@@ -112,11 +111,9 @@ def _resolve(signal: Signal, now: datetime, *, final: bool) -> Outcome | None:
 
 def _supersede(signal: Signal) -> Outcome | None:
     """The next revision, from the corrected candles; also when the result stays the same."""
-    last = signal.outcomes.order_by("-revision").first()
     verdict = verdict_of(signal)
-    if last is None or verdict is None:
-        return None
-    return _write(signal, verdict, last.revision + 1, reason="candle_corrected")
+    revision = signal.outcomes.latest("revision").revision + 1
+    return _write(signal, verdict, revision, reason="candle_corrected") if verdict else None
 
 
 def _write(signal: Signal, verdict: Verdict, revision: int, reason: str = "") -> Outcome | None:

@@ -1,4 +1,4 @@
-"""The whole pipeline over recorded candles at full speed, in event time: each minute is decided before the next is told."""
+"""The whole pipeline over recorded candles at full speed: each minute is decided before the next is told."""
 
 import asyncio
 import time

@@ -110,7 +110,7 @@ def ballot(up: int = 6, down: int = 0, neutral: int = 1, *, strength: float = 0.
     return Ballot(probabilities, np.array(said + [0] * silent, np.int8), reasons)
 
 
-def context(**changes: Any) -> Context:
+def context(**changes: Any) -> Context:  # any field
     """A calm, sound minute at a price of 100, with `changes`."""
     calm: dict[str, Any] = {
         "close": 100.0,
@@ -134,7 +134,7 @@ def decided(
     votes: Ballot | None = None,
     late: bool = False,
     rules: Rules | None = None,
-    **changes: Any,
+    **changes: Any,  # any field of the context
 ) -> Decided:
     """The decision on one minute, six up and calm unless told otherwise; `changes` go to its context."""
     votes, around = votes or ballot(), context(**changes)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.db.models import Model
 from pytest_django import DjangoDbBlocker
 
 from lib import clock
@@ -78,7 +79,7 @@ def trained(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
         for seed, instrument in enumerate(instruments_of(run)):
             store_series(instrument, times, forecastable(MINUTES, seed))
         told: list[tuple[str, int, int]] = []
-        done = train(
+        train(
             run.venue,
             profile=TINY,
             score=panel_score,
@@ -86,11 +87,11 @@ def trained(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
             say=lambda at: told.append((at.voter, at.done, at.total)),
         )
         found = Trained(
-            run=TrainingRun.objects.values().get(pk=done.pk),
-            venue=Venue.objects.values().get(),
-            instruments=list(Instrument.objects.order_by("pk").values()),
-            versions=list(ModelVersion.objects.order_by("pk").values()),
-            calibrations=list(Calibration.objects.order_by("pk").values()),
+            run=_rows(TrainingRun)[0],
+            venue=_rows(Venue)[0],
+            instruments=_rows(Instrument),
+            versions=_rows(ModelVersion),
+            calibrations=_rows(Calibration),
             told=told,
         )
         connections["default"].close()
@@ -114,6 +115,10 @@ def trained_run(trained: Trained, db: None) -> Iterator[Run]:
     run.refresh_from_db()
     yield run
     clock.release()
+
+
+def _rows(model: type[Model]) -> list[dict[str, Any]]:
+    return [dict(row) for row in model._default_manager.order_by("pk").values()]
 
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:

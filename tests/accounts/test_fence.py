@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.migrations.state import ProjectState
-from django_scopes import scope, scopes_disabled
+from django_scopes import ScopeError, scope, scopes_disabled
 
 from accounts.models import Membership
 from accounts.scoping import RowLevelSecurity, TenantManager
@@ -18,6 +18,7 @@ OWN = (
     " OR (SELECT nullif(current_setting('app.operator', true), '')) = 'on')"
 )
 USER = "(SELECT nullif(current_setting('app.user', true), ''))::bigint"
+EMAIL = f"(SELECT email FROM accounts_user WHERE id = {USER})"  # a constant
 KEY = "(SELECT nullif(current_setting('app.key_prefix', true), ''))"
 
 
@@ -58,11 +59,11 @@ def test_the_column_may_have_another_name(state: ProjectState) -> None:
     [
         ({"also_read": "true"}, "true"),
         ({"also_user": "user_id"}, f"user_id = {USER}"),
-        ({"also_email": "email"}, f"email = (SELECT email FROM accounts_user WHERE id = {USER})"),
+        ({"also_email": "email"}, f"email = {EMAIL}"),
         ({"also_key_prefix": "prefix"}, f"prefix = {KEY}"),
         (
             {"also_read": "a", "also_user": "b", "also_email": "c", "also_key_prefix": "d"},
-            f"a OR b = {USER} OR c = (SELECT email FROM accounts_user WHERE id = {USER}) OR d = {KEY}",
+            f"a OR b = {USER} OR c = {EMAIL} OR d = {KEY}",
         ),
     ],
 )
@@ -104,5 +105,10 @@ def test_the_outer_wall_follows_its_path() -> None:
         query = str(manager.get_queryset().query)
         assert '"organization_id" = 7' in query
         assert query.count("accounts_membership") > 2, "through the user to the user's memberships"
+    refusal = manager.db_manager("default").get_queryset()
+    assert refusal.model is Membership
+    assert vars(refusal)["_db"] == "default"
+    with pytest.raises(ScopeError, match="organization"):
+        refusal.count()
     with scopes_disabled():
         assert "WHERE" not in str(manager.get_queryset().query)

@@ -34,9 +34,7 @@ def tracked() -> tuple[Path, ...]:
     return tuple(path for name in done.stdout.splitlines() if (path := ROOT / name).is_file())
 
 
-@pytest.mark.parametrize(
-    "key", [*VENUES, *VOTERS, *FEATURE_GROUPS, *RISK_CHECKS], ids=str
-)
+@pytest.mark.parametrize("key", [*VENUES, *VOTERS, *FEATURE_GROUPS, *RISK_CHECKS], ids=str)
 def test_every_registry_key_is_documented(key: str) -> None:
     assert f"`{key}`" in documented(), f"{key} stands in a registry and in no page of docs/"
 
@@ -57,11 +55,15 @@ def variables() -> set[str]:
 
 
 def test_every_setting_is_in_the_table_and_the_table_holds_no_other() -> None:
-    table = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE))
+    table = set(
+        re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
+    )
     read = variables()
     assert len(read) > 30
     assert read - table == set(), "read by the code, missing in docs/configuration.md"
-    elsewhere = "\n".join(path.read_text() for path in tracked() if path.suffix == ".py" and path.name != "test_docs.py")
+    elsewhere = "\n".join(
+        path.read_text() for path in tracked() if path.suffix == ".py" and path.name != "test_docs.py"
+    )
     assert {name for name in table - read if name not in elsewhere} == set(), "in docs/configuration.md, read by nobody"
 
 
@@ -93,11 +95,10 @@ def test_no_file_outgrows_its_reader() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    broken = []
-    for page in (path for path in tracked() if path.suffix == ".md"):
-        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
-            if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)} → {target}")
+    pages = [path for path in tracked() if path.suffix == ".md"]
+    links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    inside = [(page, target) for page, target in links if "://" not in target and not target.startswith("mailto:")]
+    broken = [f"{page.name} → {target}" for page, target in inside if not (page.parent / target).exists()]
     assert broken == []
 
 
@@ -108,7 +109,8 @@ def test_the_repository_speaks_of_itself_only() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()[:80]}"
         for path in tracked()
-        if path not in allowed and path.suffix in {".py", ".md", ".toml", ".js", ".css", ".html", ".json", ".in", ".txt", ""}
+        if path not in allowed
+        and path.suffix in {".py", ".md", ".toml", ".js", ".css", ".html", ".json", ".in", ".txt", ""}
         for line in path.read_text(errors="replace").splitlines()
         if out.search(line)
     ]
@@ -117,5 +119,7 @@ def test_the_repository_speaks_of_itself_only() -> None:
 
 def test_nothing_is_left_to_do_in_the_code() -> None:
     marks = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
-    found = [str(path.relative_to(ROOT)) for path in tracked() if path.suffix == ".py" and marks.search(path.read_text())]
+    found = [
+        str(path.relative_to(ROOT)) for path in tracked() if path.suffix == ".py" and marks.search(path.read_text())
+    ]
     assert found == []

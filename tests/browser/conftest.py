@@ -44,20 +44,24 @@ def _chromium() -> str:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests."""
+    """One Chromium for the tests of a module.
+
+    Not of the session: playwright's event loop runs in the tests' own thread for as long as it lives, and other
+    tests of the same worker want to run loops of their own.
+    """
     path = _chromium()
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # that running loop looks like async code to Django
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield started
         started.close()
 
 
 @pytest.fixture
-def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def site(browser: Browser, transactional_db: None) -> Iterator[str]:
     """The whole application on a bound socket over this test's database; gone before the database is emptied."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright's loop runs in the test's own thread
     with serving() as address:
         yield f"http://{address}"
 

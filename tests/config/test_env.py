@@ -86,5 +86,5 @@ def test_database_urls(given: pytest.MonkeyPatch) -> None:
         "PORT": "6432",
         "OPTIONS": {"sslmode": "require"},
     }
-    socket = env.database("CANDOR_UNSET", "postgresql://candor_app@/candor?host=/tmp/socket")
-    assert (socket["HOST"], socket["PORT"], socket["PASSWORD"], socket["OPTIONS"]) == ("/tmp/socket", "", "", {})
+    socket = env.database("CANDOR_UNSET", "postgresql://candor_app@/candor?host=/run/candor")
+    assert (socket["HOST"], socket["PORT"], socket["PASSWORD"], socket["OPTIONS"]) == ("/run/candor", "", "", {})

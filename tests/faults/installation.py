@@ -70,7 +70,7 @@ class Processes:
 
     # -- the processes of docs/runbook.md
 
-    def redis(self) -> None:
+    def start_redis(self) -> None:
         """Redis as `make run-full` starts it."""
         data = self.folder / "redis"
         data.mkdir(exist_ok=True)
@@ -105,13 +105,13 @@ class Processes:
         """Wait until a child does what it is for; fails with its log when it does not, or died."""
         limit = time.monotonic() + within_s
         while not ready():
-            late, dead = time.monotonic() > limit, self._children[name].poll() is not None
-            assert not (late or dead), f"{name} did not come up:\n{(self.folder / f'{name}.log').read_text()[-3000:]}"
+            alive = time.monotonic() < limit and self._children[name].poll() is None
+            assert alive, f"{name} did not come up:\n{(self.folder / f'{name}.log').read_text()[-3000:]}"
             time.sleep(0.05)
 
     # -- what they show
 
-    def client(self) -> "redis.Redis":
+    def client(self) -> redis.Redis:
         """A connection to the children's Redis."""
         return redis.Redis(port=self.redis_port, socket_timeout=2)
 

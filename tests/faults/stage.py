@@ -9,7 +9,7 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, connection, connections
 from django.test import Client
 
 from config.celery import app
+from config.embedded import APP
 from config.processes import start_worker
 from lib import clock
 from lib.postgres import ensure_partitions
@@ -34,8 +35,8 @@ from markets.venues import open_venue
 from signals import tasks
 from signals.models import Round
 from signals.rounds import BARS
-from tests.database import APP, connect
-from tests.faults.installation import Processes
+from tests.database import connect
+from tests.faults.installation import READY_S, Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
 from tests.faults.proxy import FaultProxy
 from tests.faults.timing import MINUTE, QUICK, START, write_clock
@@ -119,7 +120,7 @@ class Stage:
             stops.callback(self._start_feed())
             if self.sweeping:
                 stops.callback(metronome())
-            self.connected()
+            self.connected(READY_S)
             yield
 
     # -- time
@@ -250,7 +251,7 @@ class Stage:
         row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
         return row.reconnects if row else 0
 
-    def note(self, market_id: str, open_time: int, values: Sequence[float] | None = None) -> None:
+    def note(self, market_id: str, open_time: int, values: Iterable[float] | None = None) -> None:
         """The venue stands by this candle from now on: its row, or other `values` (5,)."""
         key = (self.instruments[market_id].pk, open_time)
         word = tuple(float(one) for one in (self.server.row(market_id, open_time)[1:] if values is None else values))
@@ -357,7 +358,7 @@ def metronome(every_s: float = 0.4) -> Callable[[], None]:
 
 
 @contextmanager
-def staged(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def staged(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """A stage with its venue and witness, taken down at the end."""
     with prepared(**how) as stage, stage.playing():
         yield stage
@@ -372,14 +373,14 @@ def hosted(processes: Processes) -> Iterator[Stage]:
         processes.feed(clock_file, stage.server.rest_url, f"ws://127.0.0.1:{stage.wire.port}/stream")
         try:
             processes.wait("feed", lambda: bool(stage.server.connections))
-            stage.connected()
+            stage.connected(READY_S)
             yield stage
         finally:
             clock.release()
 
 
 @contextmanager
-def prepared(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def prepared(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """Venue, proxy, witness and rows of a stage on which nothing runs yet."""
     candles = generated(IDS, minutes=HISTORY + AHEAD, end=START, seed=3)
     for rows in candles.values():

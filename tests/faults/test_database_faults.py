@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from tests.database import APP, connect, flush
+from config.embedded import APP
+from tests.database import connect, flush
 from tests.faults.cluster import Cluster, own_cluster
 from tests.faults.counts import times
 from tests.faults.stage import Stage, staged

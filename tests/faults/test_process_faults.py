@@ -18,8 +18,9 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import DjangoDbBlocker
 
 from accounts.plans import DESK
+from config.embedded import OWNER
 from signals.models import PushEvent, Round
-from tests.database import OWNER, connect, flush
+from tests.database import connect, flush
 from tests.factories import make_organization, make_user
 from tests.faults.counts import times
 from tests.faults.defects import losing, without
@@ -63,7 +64,7 @@ def house(
 
 @contextmanager
 def _moved_in(processes: Processes) -> Iterator[House]:
-    processes.redis()
+    processes.start_redis()
     _schedule()
     user = make_user("page@desk.example")
     make_organization(user, "Desk", DESK)
@@ -135,7 +136,7 @@ def away(house: House, minutes: int) -> list[str]:
     for _ in range(minutes):
         house.stage.minute(wait=())
         found += [f"I8: {path} answered {status}" for path in PAGES if (status := house.processes.page(path)) != 200]
-    house.processes.redis()
+    house.processes.start_redis()
     house.processes.wait("redis", lambda: bool(house.processes.client().ping()))
     return found + ([] if heard(house, 10) else ["I8: nothing pushed 10 s after Redis was back"])
 
@@ -185,7 +186,7 @@ def test_15_a_flush_leaves_no_page_deaf(house: House) -> None:
 def held_up(table: str) -> Iterator[None]:
     """Whoever wants to read or write `table` waits."""
     with connect(OWNER) as owner, owner.transaction():
-        owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[call-overload]  # our own names
+        owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield
 
 

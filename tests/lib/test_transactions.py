@@ -22,7 +22,7 @@ def test_news_waits_for_the_commit() -> None:
 
 def test_news_of_an_undone_write_is_never_told() -> None:
     told: list[str] = []
-    with pytest.raises(_UndoneError), transaction.atomic():
+    with pytest.raises(_UndoneError), transaction.atomic():  # noqa: PT012  # the block is the transaction
         on_commit(lambda: told.append("news"))
         raise _UndoneError
     assert told == []

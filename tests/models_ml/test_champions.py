@@ -25,9 +25,10 @@ def version(run: Run, voter: str = "random_forest") -> ModelVersion:
 def replace(old: ModelVersion, path: str) -> ModelVersion:
     """A new champion whose files lie at `path`, in the seat of `old`."""
     ModelVersion.objects.filter(pk=old.pk).update(state="retired")
-    fields = ModelVersion.objects.values().get(pk=old.pk) | {"state": "champion", "path": path}
-    del fields["id"]
-    return ModelVersion.objects.create(**fields)
+    new = ModelVersion.objects.get(pk=old.pk)
+    new.pk, new.state, new.path = None, "champion", path
+    new.save(force_insert=True)
+    return new
 
 
 def copied(row: ModelVersion) -> tuple[str, Path]:

@@ -120,7 +120,9 @@ def test_wilson_holds_the_share_and_agrees_with_validation(n: int, data: st.Data
 def test_a_probability_names_the_past_it_rests_on() -> None:
     said = stated(0.35, 1, CURVE)
     low, high = wilson(140, 250)
-    assert said == Probability(pytest.approx(0.5725), low, high, 250, "validation")
+    assert said is not None
+    assert said == Probability(said.value, low, high, 250, "validation")
+    assert said.value == pytest.approx(0.5725)
 
 
 def test_a_downward_lean_states_for_down() -> None:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -240,7 +241,7 @@ def test_tasks_that_come_twice_or_late_or_in_any_order_change_nothing(live: Run,
     btc = instruments_of(live)[0]
     signal = issue(live, btc, now - 3 * MINUTE)
     hour_ago = clock.epoch(now - timedelta(hours=1))
-    calls = [
+    calls: list[tuple[Callable[..., object], tuple[object, ...]]] = [
         (tasks.sweep, ()),
         (tasks.resolve_outcomes, ()),
         (tasks.decide_minute, (clock.epoch(now), [btc.pk], time.time())),

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -92,6 +93,51 @@ def test_other_candles_are_no_evidence(run: Run, btc: Instrument) -> None:
     store(btc, CLOSE + MINUTE, 100, 110)
     store(instruments_of(run)[1], CLOSE, 100, 110)
     assert resolve_due(run, LATER) == []
+
+
+def queries(asked: CaptureQueriesContext, table: str) -> list[str]:
+    """The statements that read `table` first."""
+    return [query["sql"] for query in asked if f'FROM "{table}"' in query["sql"]]
+
+
+def test_signals_are_judged_in_one_order_whoever_comes(run: Run, btc: Instrument) -> None:
+    late, early = issue(run, btc, CLOSE + MINUTE), issue(run, btc, CLOSE)
+    for at in (CLOSE, CLOSE + MINUTE):
+        store(btc, at, 100, 101)
+    with CaptureQueriesContext(connection) as asked:
+        first, second = resolve_due(run, LATER + MINUTE)
+    assert [Outcome.objects.get(pk=id_).signal_id for id_ in (first, second)] == [early.pk, late.pk]
+    waiting = queries(asked, "signals_signal")[0]
+    assert 'ORDER BY "signals_signal"."expires_at" ASC, "signals_signal"."id" ASC' in waiting
+
+
+def test_what_is_judged_is_not_looked_at_again(run: Run, btc: Instrument) -> None:
+    issue(run, btc, CLOSE)
+    store(btc, CLOSE, 100, 101)
+    resolve_due(run, LATER)
+    with CaptureQueriesContext(connection) as asked:
+        resolve_due(run, LATER)
+    assert queries(asked, "markets_candle") == []
+
+
+def test_telling_reads_the_judged_rounds_and_no_instrument_one_by_one(run: Run, btc: Instrument) -> None:
+    issue(run, btc, CLOSE)
+    save_rounds(run, [decided(instruments_of(run)[1], CLOSE, votes=ballot(2))])
+    store(btc, CLOSE, 100, 101)
+    with CaptureQueriesContext(connection) as asked:
+        resolve_due(run, LATER)
+    (rounds,) = queries(asked, "signals_round")
+    assert '"close_time" IN' in rounds, "one month of the record is read, not all of it"
+    assert queries(asked, "markets_instrument") == queries(asked, "markets_venue") == []
+    assert [card["instrument"] for card in _told()] == [btc.pk]
+
+
+def test_only_the_evidence_is_read(run: Run, btc: Instrument) -> None:
+    signal = issue(run, btc, CLOSE)
+    with CaptureQueriesContext(connection) as asked:
+        verdict_of(signal)
+    (query,) = asked
+    assert '"open_time" IN' in query["sql"], "a year of candles is not read to look at one"
 
 
 def test_a_longer_horizon_leaves_at_its_last_candle(run: Run, btc: Instrument) -> None:
@@ -334,7 +380,8 @@ def test_the_event_goes_up_after_the_commit(
 ) -> None:
     heard: list[list[int]] = []
 
-    def listen(outcome_ids: list[int], **news: object) -> None:
+    def listen(sender: object, outcome_ids: list[int], **news: object) -> None:
+        assert sender is Outcome
         heard.append(outcome_ids)
 
     events.signal_resolved.connect(listen)
@@ -363,20 +410,16 @@ def test_rounds_signals_outcomes_and_candles_refer_to_each_other(run: Run) -> No
             store(instrument, at, 100, 100 + (-1) ** n)
     resolve_due(run, CLOSE + 7 * MINUTE)
     known = set(Instrument.objects.values_list("pk", flat=True))
-    issued = {
-        (row.pk, row.close_time, row.instrument_id, row.horizon_s, row.direction)
-        for row in Round.objects.filter(state="issued")
-    }
-    signals = {
-        (row.round_id, row.close_time, row.instrument_id, row.horizon_s, row.direction) for row in Signal.objects.all()
-    }
-    assert issued == signals
+    shared = ("close_time", "instrument_id", "horizon_s", "direction")
+    issued = set(Round.objects.filter(state="issued").values_list("pk", *shared))
+    assert issued == set(Signal.objects.values_list("round_id", *shared))
     assert len(issued) == 6
     assert set(Round.objects.values_list("instrument_id", flat=True)) <= known
     assert set(Candle.objects.values_list("instrument_id", flat=True)) <= known
     judged = Outcome.objects.select_related("signal")
     assert {outcome.signal_id for outcome in judged} == set(Signal.objects.values_list("pk", flat=True))
     for outcome in judged:
+        assert outcome.entry_candle is not None
         candle = Candle.objects.get(instrument_id=outcome.signal.instrument_id, open_time=outcome.entry_candle)
         assert (candle.open, candle.close) == (outcome.entry, outcome.exit)
         assert outcome.result == judge(outcome.signal.direction, candle.open, candle.close)

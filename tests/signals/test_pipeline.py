@@ -19,7 +19,7 @@ from tests.factories_market import CALIBRATION, ballot, context
 RULES = Rules()
 
 
-def decision(votes: Ballot | None = None, rules: Rules = RULES, **changes: Any) -> Decision:
+def decision(votes: Ballot | None = None, rules: Rules = RULES, **changes: Any) -> Decision:  # any field of the context
     return decide(votes or ballot(), context(**changes), CALIBRATION, rules)
 
 

@@ -1,6 +1,7 @@
 """A shard's rounds, its signals and the news of both: written once, together, and never changed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
 from typing import Any
@@ -10,6 +11,7 @@ import orjson
 import psycopg
 import pytest
 from django.db import InternalError, ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from lib.postgres import ensure_partitions
@@ -152,8 +154,6 @@ def test_what_is_unknown_is_stored_as_nothing(run: Run) -> None:
 
 
 def test_without_a_candle_there_is_no_time_of_receipt(run: Run) -> None:
-    from dataclasses import replace
-
     save_rounds(run, [replace(decided(instruments_of(run)[0], CLOSE, late=True), observed_at=float("nan"))])
     assert Round.objects.get().observed_at is None
 
@@ -163,6 +163,21 @@ def test_where_no_probability_is_stated_none_is_stored(run: Run) -> None:
     row = Round.objects.get()
     assert (row.probability, row.probability_low, row.probability_high, row.probability_n) == (None,) * 4
     assert row.probability_source == ""
+
+
+def test_a_ballot_that_does_not_fit_together_is_refused(run: Run) -> None:
+    item = decided(instruments_of(run)[0], CLOSE)
+    torn = replace(item.ballot, directions=item.ballot.directions[:8])
+    with pytest.raises(ValueError, match="zip"):
+        save_rounds(run, [replace(item, ballot=torn)])
+    assert Round.objects.count() == 0
+
+
+def test_a_shard_is_written_by_one_statement_and_the_record_is_not_read(run: Run) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        save_rounds(run, [decided(one, CLOSE) for one in instruments_of(run)])
+    assert [query["sql"].split()[0] for query in asked if "signals_round (" in query["sql"]] == ["INSERT"]
+    assert not [query["sql"] for query in asked if 'FROM "signals_round"' in query["sql"]]
 
 
 def test_nothing_decided_writes_nothing(run: Run) -> None:
@@ -230,7 +245,7 @@ def test_a_write_that_fails_leaves_nothing(run: Run) -> None:
     """Round, signal and news are one transaction (fault 17)."""
     btc = instruments_of(run)[0]
     save_rounds(run, [decided(btc, CLOSE)])
-    with connection.cursor() as cursor, pytest.raises(InternalError), transaction.atomic():
+    with connection.cursor() as cursor, pytest.raises(InternalError), transaction.atomic():  # noqa: PT012  # the transaction
         save_rounds(run, [decided(btc, CLOSE + MINUTE)])
         assert Round.objects.count() == 2
         cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '25P02'; END $$")
@@ -246,7 +261,7 @@ def test_a_write_that_fails_leaves_nothing(run: Run) -> None:
 def test_the_application_cannot_change_the_record(run: Run, model: type[Round | Signal | Outcome], change: str) -> None:
     save_rounds(run, [decided(instruments_of(run)[0], CLOSE)])
     table = model._meta.db_table
-    statement = f"UPDATE {table} SET id = id" if change == "update" else f"DELETE FROM {table}"  # noqa: S608  # constants
+    statement = f"UPDATE {table} SET id = id" if change == "update" else f"DELETE FROM {table}"  # constants
     with (
         pytest.raises(ProgrammingError, match="permission denied"),
         transaction.atomic(),
@@ -285,10 +300,12 @@ def test_events_go_up_after_the_commit_with_ids_only(
 ) -> None:
     heard: list[tuple[str, dict[str, Any]]] = []
 
-    def on_decided(**news: Any) -> None:  # noqa: ANN401  # a dispatcher's arguments
+    def on_decided(**news: Any) -> None:  # a dispatcher's arguments
+        assert news["sender"] is Round
         heard.append(("decided", {"close_time": news["close_time"], "ids": news["round_ids"]}))
 
-    def on_issued(**news: Any) -> None:  # noqa: ANN401  # a dispatcher's arguments
+    def on_issued(**news: Any) -> None:  # a dispatcher's arguments
+        assert news["sender"] is Signal
         heard.append(("issued", {"ids": news["signal_ids"]}))
 
     events.round_decided.connect(on_decided)

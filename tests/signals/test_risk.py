@@ -16,7 +16,7 @@ NAN = float("nan")
 CALM = RiskRules()
 
 
-def vetoes(rules: RiskRules = CALM, **changes: Any) -> tuple[str, ...]:
+def vetoes(rules: RiskRules = CALM, **changes: Any) -> tuple[str, ...]:  # any field of the context
     around = context(**changes)
     return risk.vetoes_of(around, risk.score_of(risk.parts_of(around)), rules)
 

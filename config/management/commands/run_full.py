@@ -46,7 +46,8 @@ def commands(port: int) -> dict[str, str]:
     celery = f"{python} -m celery -A config.celery"
     return {
         "web": f"{python} -m uvicorn config.asgi:application --host 127.0.0.1 --port {port} --log-level warning"
-        " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false --timeout-graceful-shutdown 20",
+        " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false"
+        " --timeout-graceful-shutdown 20",
         "worker": f"{celery} worker --queues default,train --pool threads -c 2 --without-gossip -n worker@%h",
         "score": f"{celery} worker --queues score --pool threads -c 2 --without-gossip -n score@%h",
         "beat": f"{celery} beat",
