@@ -164,7 +164,7 @@ def load_books(instrument_ids: IntArray, until: int, snapshots: int) -> Books | 
     if not rows:
         return None
     owner, at, *values = _unpacked(rows)
-    # Rows of one instrument lie together, by time: the newest known takes the last place, the one before it the next.
+    # Rows of one instrument lie together, by time: the newest known one takes the last place, and so backwards.
     known = np.flatnonzero(at <= until)
     ends = np.searchsorted(owner[known], owner[known], side="right")
     places = snapshots - (ends - np.arange(len(known)))

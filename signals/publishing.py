@@ -39,11 +39,11 @@ def save_rounds(run: Run, decided: list[Decided]) -> list[int]:
     with transaction.atomic():
         at = clock.from_epoch(decided[0].close_time)
         ensure_partitions("signals_round", at, at)
-        rows = [_round(item, now) for item in decided]
-        ids = _insert(rows)
-        for row in rows:
+        pairs = [(item, _round(item, now)) for item in decided]
+        ids = _insert([row for _, row in pairs])
+        for _, row in pairs:
             row.pk = ids.get(row.instrument_id)
-        written = [(item, row) for item, row in zip(decided, rows, strict=True) if row.pk is not None]
+        written = [(item, row) for item, row in pairs if row.pk is not None]
         if not written:
             return []
         signals = Signal.objects.bulk_create(

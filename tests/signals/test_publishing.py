@@ -173,6 +173,13 @@ def test_a_ballot_that_does_not_fit_together_is_refused(run: Run) -> None:
     assert Round.objects.count() == 0
 
 
+def test_a_shard_is_written_by_one_statement_and_the_record_is_not_read(run: Run) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        save_rounds(run, [decided(one, CLOSE) for one in instruments_of(run)])
+    assert [query["sql"].split()[0] for query in asked if "signals_round (" in query["sql"]] == ["INSERT"]
+    assert not [query["sql"] for query in asked if 'FROM "signals_round"' in query["sql"]]
+
+
 def test_nothing_decided_writes_nothing(run: Run) -> None:
     assert save_rounds(run, []) == []
     assert PushEvent.objects.count() == 0
