@@ -95,7 +95,7 @@ def decide_minute(
         decided = _decide_group(run, group, close_time, received, started)
         with STAGE.labels("save").time():
             written += publishing.save_rounds(run, decided)
-    log.info("minute_decided", close_time=close_time, rounds=len(written), ms=(time.perf_counter() - started) * 1000)
+    log.info("minute_decided", close_time=close_time, round_ids=written, ms=(time.perf_counter() - started) * 1000)
     return written
 
 
