@@ -31,6 +31,7 @@ from markets.validation import CandleRows
 from signals.models import Round
 from signals.rounds import BARS
 from tests.database import connect
+from tests.faults.counts import times
 from tests.faults.installation import READY_S, Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
 from tests.faults.players import Staged, StagedFeed, metronome
@@ -41,7 +42,7 @@ from tests.faults.witness import Witness, witnessing
 from tests.venue_wire import generated
 
 HISTORY = BARS + 10
-AHEAD = 90
+AHEAD = times(90, 1200)
 """Minutes of candles that lie ahead of the start."""
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
