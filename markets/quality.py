@@ -157,7 +157,9 @@ ON CONFLICT (venue_id, instrument_id) DO UPDATE SET
 def write_states(venue_id: int, states: Iterable[SeriesState], now: datetime) -> None:
     """Write states; `since` moves only where the state changed, and that is announced. `now` is the market clock."""
     states = list(states)
-    before: dict[int | None, str] = dict(FeedState.objects.filter(venue_id=venue_id).values_list("instrument_id", "state"))
+    before: dict[int | None, str] = dict(
+        FeedState.objects.filter(venue_id=venue_id).values_list("instrument_id", "state")
+    )
     rows = [
         (venue_id, s.instrument_id, s.state, now, s.last_message_at, s.reconnects, s.skew_s, s.detail[:300])
         for s in states

@@ -13,6 +13,7 @@ from lib import clock
 from lib.postgres import ensure_partitions
 from lib.transactions import on_commit
 from markets.models import Run
+from markets.runs import market_time
 from signals import events, push
 from signals.cards import cards_of
 from signals.decided import Decided
@@ -156,9 +157,8 @@ def _tell(run: Run, written: list[tuple[Decided, Round]], signals: list[Signal])
     at, close_time = rows[0].close_time, clock.epoch(rows[0].close_time)
     candles = {str(item.instrument.pk): [close_time - clock.MINUTE_S, *item.candle] for item, _ in written}
     push.publish("candles", {"close_time": close_time, "candles": candles}, venue_id=run.venue_id, at=at)
-    push.publish(
-        "rounds", {"close_time": close_time, "cards": cards_of(rows, signals, [])}, venue_id=run.venue_id, at=at
-    )
+    cards = cards_of(rows, signals, [], market_time(run).timestamp())
+    push.publish("rounds", {"close_time": close_time, "cards": cards}, venue_id=run.venue_id, at=at)
     ids, signal_ids = [row.pk for row in rows], [signal.pk for signal in signals]
     on_commit(lambda: events.round_decided.send(Round, close_time=close_time, round_ids=ids))
     if signal_ids:

@@ -9,6 +9,7 @@ from threading import Lock
 import numpy as np
 import structlog
 from django.conf import settings
+from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from lib import clock
@@ -23,7 +24,7 @@ from models_ml.features import COLUMNS, LOOKBACK, build, patterns
 from models_ml.panel import LoadedModel, PanelVotes, vote
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
-from models_ml.voters import VOTERS
+from models_ml.voters import SEATS, VOTERS
 from signals import publishing
 from signals.confidence import Calibration
 from signals.consensus import NINE, SEVEN, PanelRule
@@ -133,7 +134,7 @@ def _decide_group(
         panel, scores = day.last(BARS), quality.scores_of(day)
     votes, models = _ask(run, market_class, panel, close_time)
     with STAGE.labels("context").time():
-        contexts = _contexts(group, panel, models, close_time, scores)
+        contexts = _contexts(group, panel, _ages(votes, models, close_time), scores)
         decisions = _decisions(run, market_class, votes, contexts)
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
@@ -199,12 +200,21 @@ def samples_of_panel(panel: Panel) -> Samples:
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 
 
+def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) -> NDArray[np.float64]:
+    """(I,) age of the oldest voting model over its limit; a seat that abstains makes nothing older."""
+    ages = np.zeros(len(votes.abstained))
+    for seat, model in models.items():
+        voted = votes.abstained[:, SEATS.index(seat)] == 0
+        age = (close_time - model.trained_until) / VOTERS[seat].max_age
+        ages = np.where(voted, np.maximum(ages, age), ages)
+    return ages
+
+
 def _contexts(
-    group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int, scores: quality.Scores
+    group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores
 ) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
     confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
-    ages = [(close_time - model.trained_until) / VOTERS[seat].max_age for seat, model in models.items()]
     hours, days = scores
     return [
         Context(
@@ -217,7 +227,7 @@ def _contexts(
             taint=TaintFlag(int(panel.taint[row])),
             quality_hour=hours.get(instrument.pk),
             quality_day=days.get(instrument.pk),
-            model_age=max(ages, default=0.0),
+            model_age=float(ages[row]),
             market_class=instrument.market_class,
         )
         for row, instrument in enumerate(group)

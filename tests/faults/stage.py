@@ -5,9 +5,7 @@ depends on how fast the machine is. Everything else is as in life: real sockets,
 real Celery worker, the database.
 """
 
-import asyncio
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from config.celery import app
@@ -25,51 +23,28 @@ from config.processes import start_worker
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.candles import Source, store_closed
-from markets.feed import FeedThread, Hooks
 from markets.live import Feed, FeedLimits
 from markets.models import FeedState, Instrument, Run, Venue
 from markets.opening import Opened
-from markets.runs import mark, start_run
+from markets.runs import start_run
 from markets.validation import CandleRows
-from markets.venues import open_venue
-from signals import tasks
 from signals.models import Round
 from signals.rounds import BARS
 from tests.database import connect
 from tests.faults.installation import READY_S, Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
+from tests.faults.players import Staged, StagedFeed, metronome
 from tests.faults.proxy import FaultProxy
 from tests.faults.timing import MINUTE, QUICK, START, write_clock
 from tests.faults.votes import Seer
 from tests.faults.witness import Witness, witnessing
-from tests.venue_server import VenueServer
-from tests.venue_wire import Rows, generated
+from tests.venue_wire import generated
 
 HISTORY = BARS + 10
 AHEAD = 90
 """Minutes of candles that lie ahead of the start."""
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
-
-
-class Staged(VenueServer):
-    """The loopback venue on the stage's clock."""
-
-    def __init__(self, candles: dict[str, Rows], read: Callable[[], float]) -> None:
-        super().__init__(candles)
-        self._read = read
-
-    def now(self) -> float:
-        """The stage's clock, in place of the server's own."""
-        return self._read()
-
-    def tell(self, open_time: int, share: float) -> None:
-        """Forming candles and a trade of each market, `share` of the minute after its open."""
-        self._call(self._within(open_time, share))
-
-    def announce(self, open_time: int) -> None:
-        """The closing frames of a minute, as the script lets them out."""
-        self._call(self._announce(open_time))
 
 
 @dataclass
@@ -138,7 +113,7 @@ class Stage:
         limit = time.monotonic() + within_s
         while True:
             try:
-                mark(self.run, market_at=clock.from_epoch(self.now))
+                Run.objects.filter(pk=self.run.pk).update(market_at=clock.from_epoch(self.now))
             except (OperationalError, InterfaceError):
                 connection.close()
                 if time.monotonic() > limit:
@@ -235,6 +210,11 @@ class Stage:
         row = FeedState.objects.filter(venue=self.venue, instrument=instrument).first()
         return row.state if row else ""
 
+    def detail(self) -> str:
+        """What the connection's state says of itself."""
+        row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
+        return row.detail if row else ""
+
     def page_state(self) -> str:
         """What the front page shows a visitor of the connection."""
         page = Client().get("/").content.decode()
@@ -315,46 +295,6 @@ class Stage:
         feed = StagedFeed(Opened(self.run, "binance", options), self.limits, self.make_feed)
         feed.start()
         return feed.stop
-
-
-class StagedFeed(FeedThread):
-    """A feed thread whose feed may be of a class with a defect."""
-
-    def __init__(self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed]) -> None:
-        super().__init__(opened, Hooks(), limits)
-
-        async def make() -> Feed:
-            followed = await asyncio.to_thread(_followed, opened.run.venue_id)
-            return make_feed(open_venue(opened.adapter, **opened.options), opened.run, followed, limits=limits)
-
-        self._make = make
-
-
-def _followed(venue_id: int) -> list[Instrument]:
-    try:
-        return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
-    finally:
-        connections.close_all()
-
-
-def metronome(every_s: float = 0.4) -> Callable[[], None]:
-    """Send what beat sends for rounds and outcomes, only faster; returns what stops it."""
-    stopping = threading.Event()
-
-    def tick() -> None:
-        while not stopping.wait(every_s):
-            tasks.sweep.apply_async(expires=5)
-            tasks.resolve_outcomes.apply_async(expires=5)
-        connections.close_all()
-
-    thread = threading.Thread(target=tick, name="metronome", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        stopping.set()
-        thread.join(5)
-
-    return stop
 
 
 @contextmanager

@@ -72,6 +72,7 @@ def test_17_is_seen_where_commits_are_not_waited_for(cluster: Cluster) -> None:
     cluster.configure("SET synchronous_commit = off", "SET wal_writer_delay = '10s'")
     try:
         with staged() as stage:
+            stage.patience_s = 2.0
             assert any(line.startswith("I1") for line in crashes(stage, cluster, 2))
     finally:
         cluster.configure("RESET synchronous_commit", "RESET wal_writer_delay")

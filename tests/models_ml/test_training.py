@@ -34,12 +34,14 @@ def test_every_voter_takes_its_seat(trained: Trained) -> None:
         assert row["trained_from"] == END - timedelta(minutes=MINUTES)
         assert row["code_version"] == code_version()
         assert (Path(settings.ARTIFACTS_DIR) / row["path"]).is_dir()
-        assert all(not isinstance(value, float) or math.isfinite(value) for value in row["metrics"]["later"].values())
+        assert set(row["metrics"]) == {"validation", "later"}
+        for figures in row["metrics"].values():
+            assert all(not isinstance(value, float) or math.isfinite(value) for value in figures.values())
         assert row["metrics"]["validation"]["n"] > 300
 
 
 def test_what_can_be_forecast_is(trained: Trained) -> None:
-    assert all(row["metrics"]["later"]["auc"] > 0.8 for row in trained.versions)
+    assert all(row["metrics"]["validation"]["auc"] > 0.8 for row in trained.versions)
 
 
 def test_the_consensus_is_calibrated_on_decisions_only(trained: Trained) -> None:
@@ -58,7 +60,7 @@ def test_progress_is_told_to_the_end(trained: Trained) -> None:
     assert set(voters) == set(SEATS)
     for voter in voters:
         steps = [(done, total) for name, done, total in trained.told if name == voter]
-        assert steps[-1][0] == steps[-1][1] > 0
+        assert 0 < steps[-1][0] <= steps[-1][1], "a net may stop early"
         assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
 
