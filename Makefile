@@ -14,7 +14,7 @@ else
 export UV_TORCH_BACKEND ?= cpu
 endif
 
-.PHONY: help run run-full test check bench faults lock install install-dev front mutants
+.PHONY: help run run-full test coverage check bench faults lock install install-dev front mutants
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ run-full: install front ## The same as separate processes: web, worker, score wo
 test: install-dev front ## Set up everything the suite needs and run it
 	@$(PY) tools/find_chromium.py
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+coverage: install-dev front ## The suite without browser and fault tests; fails where markets, models_ml or signals is under 90 %
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not browser and not faults" --cov=markets --cov=models_ml --cov=signals --cov-report= $(ARGS)
+	@failed=0; for package in markets models_ml signals; do $(PY) -m coverage report --include="$$package/*" --fail-under=90 || failed=1; done; exit $$failed
 
 check: install-dev ## Formatting, types, import contracts, docs
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy . && .venv/bin/lint-imports
