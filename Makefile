@@ -64,8 +64,9 @@ install-dev: .venv/.dev
 	@$(PY) tools/no_cuda.py && touch $@ .venv/.run
 
 lock: .venv/bin/uv ## Resolve requirements/*.in again
+	@sed -i 's/^torch==2.13.0$$/torch==2.13.0+cpu/' requirements/*.txt  # uv keeps what is pinned: name the build to keep
 	@for f in base ml prod dev; do $(UV) pip compile -q --generate-hashes --python-version 3.11 --no-emit-find-links --no-emit-index-url requirements/$$f.in -o requirements/$$f.txt && sed -i 's/torch==2.13.0+cpu/torch==2.13.0/' requirements/$$f.txt; done
-	@$(PY) tools/lock_torch.py
+	@$(PY) -m tools.lock_torch
 
 front: static/dist/.built ## Build the front end
 

@@ -5,13 +5,16 @@ would refuse the other.
 """
 
 import re
+import sys
 from pathlib import Path
 
 
 def main() -> None:
-    """Rewrite requirements/*.txt in place."""
+    """Rewrite requirements/*.txt in place; refuses a lock with CUDA packages."""
     for path in Path("requirements").glob("*.txt"):
         text = path.read_text()
+        if found := re.findall(r"^(?:nvidia|triton)[\w-]*", text, flags=re.M):
+            sys.exit(f"{path} pins {', '.join(found)}: torch was not resolved to its CPU build")
         path.write_text(re.sub(r"(torch==2\.13\.0)( \\\n    --hash=sha256:\w+)+", r"\1", text))
 
 
