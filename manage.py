@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.core.management import execute_from_command_line
 
-from config.embedded import use_embedded
+from config.embedded import stop_database, use_embedded
 
 
 def main() -> None:
@@ -15,8 +15,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     if len(sys.argv) > 1 and sys.argv[1] in {"migrate", "makemigrations"}:
         os.environ["CANDOR_DB_AS_OWNER"] = "1"
-    use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
-    execute_from_command_line(sys.argv)
+    database = use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
+    try:
+        execute_from_command_line(sys.argv)
+    finally:
+        if database is not None:
+            stop_database(database)
 
 
 if __name__ == "__main__":

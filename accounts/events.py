@@ -1,4 +1,4 @@
-"""What other apps may listen to. Receivers connect in `config/events.py` and run inside the write's transaction."""
+"""What other apps may listen to. Receivers connect when their app is ready and run inside the write's transaction."""
 
 from django.dispatch import Signal
 

@@ -5,7 +5,7 @@ Celery's worker threads, the decision by seven voters, the write of the rounds, 
 PostgreSQL (our own, durable) are processes of their own on the same machine.
 
 Time is compressed: the market clock runs at rate 1 around each close and jumps over the idle part of the minute, book
-snapshots every five seconds included, so that arrival delays and lateness are real while an hour takes minutes.
+snapshots every six seconds included, so that arrival delays and lateness are real while an hour takes minutes.
 
 The voters have `standard` sizes and the weights of one short epoch (see `bench.panel`), because speed does not depend
 on weights. The figure of a minute is the strictest one: the first of the 50 closing frames to the last socket's last
@@ -118,7 +118,7 @@ def open_run(start: int, venue: Child, urls: dict[str, str]) -> "Opened":
     from lib.postgres import ensure_partitions
     from markets import schedule
     from markets.candles import Source, store_closed
-    from markets.models import Instrument, Venue
+    from markets.models import Venue
     from markets.opening import Opened
     from markets.runs import start_run
     from markets.validation import CandleRows
@@ -135,7 +135,7 @@ def open_run(start: int, venue: Child, urls: dict[str, str]) -> "Opened":
         series = CandleRows.series(instrument.pk, past[:, 0].astype(np.int64), past[:, 1:])
         store_closed(series, source=Source.REST, observed_at=past[:, 0] + MINUTE + 0.2, now=from_epoch(start))
     crown(row.pk, "crypto", start, Path(settings.ARTIFACTS_DIR))
-    options = {"base_url": urls["rest"], "ws_url": urls["sockets"]}
+    options: dict[str, object] = {"base_url": urls["rest"], "ws_url": urls["sockets"]}
     return Opened(start_run(row), "binance", options)
 
 
@@ -150,7 +150,7 @@ def _instrument(venue: Any, market_id: str) -> "Instrument":  # noqa: ANN401  # 
 
 
 def start_web() -> tuple[int, Callable[[], None]]:
-    """uvicorn in a thread of this process; its port and what stops it."""
+    """Uvicorn in a thread of this process; its port and what stops it."""
     import uvicorn
 
     listener = socket.socket()
@@ -183,10 +183,9 @@ def play_minute(open_time: int, clock: Clock, venue: Child, crowd: Child) -> dic
     """Let one minute pass and close; when its frames were written and when they were read."""
     from markets.tasks import ingest_closed, measure_quality
 
-    for step in range(1, 12):
-        clock.jump(open_time + 5 * step)
+    for second in range(6, 54, 6):
+        clock.jump(open_time + second)
         venue.ask("tell")
-        time.sleep(0.05)
     close_time = open_time + MINUTE
     clock.jump(close_time - BEFORE_S)
     clock.sleep_until(close_time + 0.005)

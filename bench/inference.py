@@ -13,11 +13,13 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np  # noqa: E402  # threads are set before the libraries that read them
+from functools import partial
 
-from bench.panel import live_samples, voters  # noqa: E402
-from bench.rig import QUICK, report  # noqa: E402
-from models_ml.panel import PanelRunner  # noqa: E402
+import numpy as np  # threads are set before the libraries that read them
+
+from bench.panel import live_samples, voters
+from bench.rig import QUICK, report
+from models_ml.panel import PanelRunner
 
 SIZES = {50: 200.0, 500: 1200.0}
 """Instruments → milliseconds the panel may take."""
@@ -43,7 +45,7 @@ def main() -> int:
         for seat, voter in panel.items():
             answer = voter.predict(samples)
             assert np.isfinite(answer).all(), f"{seat} abstained"
-            best, median = timed(lambda voter=voter: voter.predict(samples))  # type: ignore[misc]  # a default binds it
+            best, median = timed(partial(voter.predict, samples))
             total += best
             report("inference", voter=seat, instruments=instruments, best_ms=round(best, 2), median_ms=round(median, 2))
         report("inference, sum of seven on one thread", instruments=instruments, best_ms=round(total, 1))

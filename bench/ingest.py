@@ -1,4 +1,4 @@
-"""Candle ingest and reads: rows a second against Django's `bulk_create` with conflict updates, on the same table.
+"""Candle ingest: rows a second against Django's `bulk_create` with conflict updates, on the same table.
 
 The peer upserts as a Django application would: `bulk_create(update_conflicts=True)`, 2,000 rows a batch. Both write
 the same rows into empty months of one PostgreSQL (a suite database without fsync, so disks do not decide), in one
@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import django
 import numpy as np
@@ -19,10 +18,9 @@ import numpy as np
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
 django.setup()
 
-from django.db import connection  # noqa: E402  # settings first
 
 from lib.clock import from_epoch  # noqa: E402
-from markets.candles import Source, latest, load_panel, store_closed  # noqa: E402
+from markets.candles import Source, store_closed  # noqa: E402
 from markets.models import Candle, Instrument, Venue  # noqa: E402
 from markets.validation import CandleRows  # noqa: E402
 from markets.values import Ohlcv  # noqa: E402
@@ -136,27 +134,6 @@ def a_minute(ids: list[int], repeats: int, now: datetime) -> bool:
     return median <= 0.010
 
 
-def reads(ids: list[int], repeats: int) -> bool:
-    """The latest 500 candles of one instrument, and windows of 50."""
-    connection.ensure_connection()
-    start = START + 25 * 86_400
-    store_closed(walks(ids, 1500, start), source=Source.REST, now=from_epoch(start + 86_400 * 3))
-    end = start + 1500 * 60
-    results: list[tuple[str, float, Callable[[int], Any]]] = [
-        ("latest_500", 0.001, lambda _: latest(ids[0], 500)),
-        ("panel_50x500", 0.060, lambda _: load_panel(ids, end, 500)),
-        ("panel_50x1500", 0.180, lambda _: load_panel(ids, end, 1500)),
-    ]
-    good = True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    for name, reach, work in results:
-        low, median = best(repeats, work)
-        good &= median <= reach
-        tell(name, ok=median <= reach, best_ms=low * 1e3, median_ms=median * 1e3, reach_ms=reach * 1e3)
-    return good
-
-
 def main() -> int:
     """Print the figures; 1 when a goal was missed."""
     quick = os.environ.get("QUICK") == "1"
@@ -171,7 +148,6 @@ def main() -> int:
         now = from_epoch(START + 60 * 86_400)
         met = against_bulk_create(ids, 200 if quick else 1000, now)
         met &= a_minute(ids, 40 if quick else 200, now)
-        met &= reads(ids, 20 if quick else 100)
     return 0 if met else 1
 
 

@@ -12,6 +12,9 @@ import time
 from tests.venue_server import VenueServer
 from tests.venue_wire import generated
 
+SPREAD_S = 0.25
+"""A venue's frames come one by one: ccxt tells of one book only when many arrive at once."""
+
 
 class Played(VenueServer):
     """The venue at rate 1, `offset` seconds ahead of the wall clock."""
@@ -24,19 +27,20 @@ class Played(VenueServer):
 
     def tell(self) -> None:
         """Forming candle, trade and book of every market, now."""
-        at = self.now()
-        self._call(self._within(int(at) // 60 * 60, at % 60 / 60))
+        self._call(self._all(SPREAD_S))
 
     async def _tell(self) -> None:
-        markets = dict(self.candles)
         while True:
-            for market_id, rows in markets.items():
-                await asyncio.sleep(1 / len(markets))
-                at = self.now()
-                row = rows[int(at) // 60 - int(rows[0, 0]) // 60].tolist()
-                await self._kline(market_id, [*row[:2], row[1], row[1], row[1], 0.1], closed=False)
-                await self._trade(market_id, row[1], 0.01)
-                await self._depth(market_id)
+            await self._all(1.0)
+
+    async def _all(self, within_s: float) -> None:
+        """Each market once, evenly over so many seconds."""
+        for market_id, rows in self.candles.items():
+            await asyncio.sleep(within_s / len(self.candles))
+            row = rows[int(self.now()) // 60 - int(rows[0, 0]) // 60].tolist()
+            await self._kline(market_id, [*row[:2], row[1], row[1], row[1], 0.1], closed=False)
+            await self._trade(market_id, row[1], 0.01, buyer_is_maker=False)
+            await self._depth(market_id)
 
 
 def main(markets: list[str], minutes: int, end: int) -> None:

@@ -33,6 +33,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(),
         "options": {"expire_seconds": 50},
     },
+    "poll funding and open interest": {
+        "task": "markets.tasks.poll_derivatives",
+        "schedule": 600.0,
+        "options": {"expire_seconds": 300},
+    },
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},

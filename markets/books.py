@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil, floor, log10
 from typing import Any
 
@@ -159,27 +160,48 @@ def load_books(instrument_ids: IntArray, until: int, snapshots: int) -> Books | 
     times, mids = np.full(shape, np.nan), np.full(shape, np.nan)
     prices = np.full((*shape, 2, BOOK_LEVELS), np.nan)
     sizes = np.full((*shape, 2, BOOK_LEVELS), np.nan, np.float32)
-    found = _minutes_of_books(instrument_ids.tolist(), until, reach)
-    for row, key in enumerate(instrument_ids.tolist()):
-        if key not in found:
-            continue
-        parts = [np.concatenate(column) for column in zip(*found[key], strict=True)]
-        chosen = np.flatnonzero(parts[0] <= until)[-snapshots:]
-        place = slice(snapshots - len(chosen), snapshots)
-        times[row, place], mids[row, place] = parts[0][chosen], parts[1][chosen]
-        prices[row, place], sizes[row, place] = parts[2][chosen], parts[3][chosen]
-    return Books(times, mids, prices, sizes) if np.isfinite(times).any() else None
+    rows = _minutes_of_books(instrument_ids.tolist(), until, reach)
+    if not rows:
+        return None
+    owner, at, *values = _unpacked(rows)
+    # Rows of one instrument lie together, by time: the newest known one takes the last place, and so backwards.
+    known = np.flatnonzero(at <= until)
+    ends = np.searchsorted(owner[known], owner[known], side="right")
+    places = snapshots - (ends - np.arange(len(known)))
+    known, places = known[places >= 0], places[places >= 0]
+    order = np.argsort(instrument_ids)
+    where = order[np.searchsorted(instrument_ids, owner[known], sorter=order)], places
+    times[where] = at[known]
+    for out, column in zip((mids, prices, sizes), values, strict=True):
+        out[where] = column[known]
+    return Books(times, mids, prices, sizes) if len(known) else None
 
 
-def _minutes_of_books(ids: list[int], until: int, reach: int) -> dict[int, list[tuple[NDArray[Any], ...]]]:
+BookRow = tuple[int, datetime, float, bytes, bytes, bytes, bytes]
+"""Instrument id, minute and the packed columns."""
+
+
+def _minutes_of_books(ids: list[int], until: int, reach: int) -> list[BookRow]:
     rows = BookSnapshot.objects.filter(
         instrument_id__in=ids, minute__gte=from_epoch(until - reach), minute__lt=from_epoch(until)
-    ).order_by("minute")
-    found: dict[int, list[tuple[NDArray[Any], ...]]] = {}
-    for row in rows:
-        packed = PackedBooks(row.tick_size, bytes(row.offsets_ms), bytes(row.mids), bytes(row.levels), bytes(row.sizes))
-        found.setdefault(row.instrument_id, []).append(unpack_books(int(row.minute.timestamp()), packed))
-    return found
+    ).order_by("instrument_id", "minute")
+    return list(
+        rows.values_list("instrument_id", "minute", "tick_size", "offsets_ms", "mids", "levels", "sizes")  # type: ignore[arg-type]  # bytes-like
+    )
+
+
+def _unpacked(rows: list[BookRow]) -> tuple[NDArray[Any], ...]:
+    """The snapshots of all rows in one go: instrument (N,), times (N,), mids (N,), prices and sizes (N, 2, 20)."""
+    ids, minutes, ticks, offsets, mids, levels, sizes = zip(*rows, strict=True)
+    counts = [len(column) // 8 for column in mids]
+    mid = np.frombuffer(b"".join(mids), LITTLE_WIDE).astype(np.float64)
+    times = np.repeat([minute.timestamp() for minute in minutes], counts)
+    times = times + np.frombuffer(b"".join(offsets), LITTLE_INT) / 1000
+    level = np.frombuffer(b"".join(levels), LITTLE_INT).reshape(-1, 2, BOOK_LEVELS)
+    half = np.repeat(np.array(ticks) / 2, counts)[:, None, None]
+    prices = mid[:, None, None] + np.where(level == ABSENT, np.nan, level * half)
+    size = np.frombuffer(b"".join(sizes), LITTLE_REAL).reshape(-1, 2, BOOK_LEVELS).astype(np.float32)
+    return np.repeat(np.array(ids, np.int64), counts), times, mid, prices, size
 
 
 def load_flow(instrument_ids: IntArray, until: int, seconds: int) -> TradeFlow | None:

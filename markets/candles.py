@@ -1,6 +1,6 @@
 """THE CANDLE STORE: closed 1-minute candles, each stored once, whatever comes how often and in which order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -227,6 +227,22 @@ def find_gaps(instrument_id: int, start: int, end: int, *, calendar: str = "alwa
     return [(int(due[a]), int(due[b - 1]) + MINUTE_S) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
+def incomplete(calendars: Mapping[int, str], start: int, end: int) -> list[int]:
+    """Those of the instruments (id → calendar) that lack a due candle in [start, end), asked in one query."""
+    query = f"SELECT instrument_id, open_time FROM {TABLE} WHERE {_SPAN}"  # noqa: S608  # constants
+    span: list[object] = [list(calendars), from_epoch(start), from_epoch(end - MINUTE_S)]
+    rows = fetch(query, span, (("instrument_id", ">i8"), ("open_time", ">i8")))
+    times, due = (
+        to_epoch(rows["open_time"]).astype(np.int64),
+        {c: open_minutes(c, start, end) for c in calendars.values()},
+    )
+    return [
+        key
+        for key, calendar in calendars.items()
+        if not np.isin(due[calendar], times[rows["instrument_id"] == key], assume_unique=True).all()
+    ]
+
+
 def newest_open_times(instrument_ids: Sequence[int]) -> dict[int, int]:
     """Open time of the newest stored candle of each instrument that has one."""
     query = (
@@ -299,7 +315,7 @@ def load_panel(
     ohlcv, observed, flags = spread(ids, times, rows)
     taint = window_taint(ohlcv, flags, min(taint_bars or bars, bars))
     books, flow = load_books(ids, until, snapshots), load_flow(ids, until, flow_s)
-    return Panel(ids, times, ohlcv, observed, taint, books, flow)
+    return Panel(ids, times, ohlcv, observed, taint, books, flow, flags)
 
 
 def fetch_window(ids: IntArray, times: IntArray, as_of: datetime | None) -> dict[str, NDArray[Any]]:

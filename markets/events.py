@@ -11,6 +11,19 @@ candle_closed = Event()
 seconds at which the last of its candles arrived). The sender is this module's `announce`."""
 
 
+feed_changed = Event()
+"""A feed, or one instrument of it, went live, late or down: `venue_id`. The sender is `announce_feed`."""
+
+
+def announce_feed(venue_id: int) -> None:
+    """Tell, once the surrounding transaction is committed, that feed states of a venue changed."""
+    on_commit(lambda: _tell_feed(venue_id))
+
+
+def _tell_feed(venue_id: int) -> None:
+    feed_changed.send_robust(sender=announce_feed, venue_id=venue_id)
+
+
 def announce(close_time: int, instrument_ids: Sequence[int], received: float) -> None:
     """Tell, once the surrounding transaction is committed, that a minute closed."""
     ids = list(instrument_ids)

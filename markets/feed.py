@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 from django.db import connections
 
+from lib.clock import epoch
 from markets.backoff import Backoff
 from markets.downloading import load_history
 from markets.live import Feed, FeedLimits, OnTick
@@ -81,6 +82,8 @@ async def feed_of(opened: Opened, hooks: Hooks = NO_HOOKS, limits: FeedLimits | 
     instruments = await asyncio.to_thread(_followed, run.venue_id)
     venue = open_venue(opened.adapter, **opened.options)
     if isinstance(venue, ReplayVenue):
+        if run.market_at is not None:
+            venue.resume(epoch(run.market_at))
         return ReplayFeed(
             venue, run, instruments, speed=run.speed, wait_decided=hooks.wait_decided, on_end=hooks.on_end
         )

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from math import ceil
 
+import numpy as np
 from django.conf import settings
 from django.db import connection
 
 from lib.clock import MINUTE_S, epoch, from_epoch, wall_now
+from markets.events import announce_feed
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.schedule import due_closes, intervals
-from markets.values import IntArray
+from markets.values import IntArray, Panel
 
 HOUR_S, DAY_S = 3600, 86_400
 GOAL = 0.995
@@ -67,7 +69,11 @@ def _tally(due: IntArray, good: int, good_late: int, late: int) -> Tally:
     return Tally(len(due), min(good, len(due)), later, min(good_late, later))
 
 
-def scores(instrument_ids: Sequence[int], at: int) -> tuple[dict[int, float | None], dict[int, float | None]]:
+Scores = tuple[dict[int, float | None], dict[int, float | None]]
+"""Instrument → share of good candles over the last hour, and over the last day."""
+
+
+def scores(instrument_ids: Sequence[int], at: int) -> Scores:
     """Share of good candles over the last hour and over the last day before `at` (epoch seconds, market clock).
 
     Minutes that may still be on their way (younger than LATE_AFTER_S) are not counted; None where nothing was due.
@@ -75,6 +81,24 @@ def scores(instrument_ids: Sequence[int], at: int) -> tuple[dict[int, float | No
     found = tally(instrument_ids, at - DAY_S + 1, at - ceil(settings.LATE_AFTER_S), at - HOUR_S)
     hours = {key: _share(one.due_late, one.good_late) for key, one in found.items()}
     return hours, {key: _share(one.due, one.good) for key, one in found.items()}
+
+
+def scores_of(panel: Panel) -> Scores:
+    """`scores` at the close of a window that is at hand, without asking the store again for its candles.
+
+    The window must reach back a day: 1,440 due minutes always do.
+    """
+    at, closes = int(panel.open_times[-1]) + MINUTE_S, panel.open_times + MINUTE_S
+    good = (panel.flags == 0) & (panel.observed_at <= closes + settings.LATE_AFTER_S)
+    due = due_closes(panel.instrument_ids.tolist(), at - DAY_S + 1, at - ceil(settings.LATE_AFTER_S))
+    hour: dict[int, float | None] = {}
+    day: dict[int, float | None] = {}
+    for row, key in enumerate(panel.instrument_ids.tolist()):
+        there = good[row, np.searchsorted(closes, due[key])]
+        late = due[key] > at - HOUR_S
+        hour[key] = _share(int(late.sum()), int(there[late].sum()))
+        day[key] = _share(len(there), int(there.sum()))
+    return hour, day
 
 
 def score(instrument_id: int, hours: int, at: int) -> float | None:
@@ -131,13 +155,19 @@ ON CONFLICT (venue_id, instrument_id) DO UPDATE SET
 
 
 def write_states(venue_id: int, states: Iterable[SeriesState], now: datetime) -> None:
-    """Write states; `since` moves only where the state changed. `now` is the market clock."""
+    """Write states; `since` moves only where the state changed, and that is announced. `now` is the market clock."""
+    states = list(states)
+    before: dict[int | None, str] = dict(
+        FeedState.objects.filter(venue_id=venue_id).values_list("instrument_id", "state")
+    )
     rows = [
         (venue_id, s.instrument_id, s.state, now, s.last_message_at, s.reconnects, s.skew_s, s.detail[:300])
         for s in states
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_WRITE_STATE, rows)
+    if any(before.get(s.instrument_id) != s.state for s in states):
+        announce_feed(venue_id)
 
 
 def feed_silent(run: Run | None) -> bool:

@@ -39,7 +39,7 @@ def market_time(run: Run | None) -> datetime:
     never more than one recorded minute past the last mark: the feed, not this guess, drives the minutes.
     """
     if run is None or run.market_at is None:
-        return clock.wall_now()
+        return clock.market_now()
     if run.state == Run.State.ENDED or run.beat_at is None:
         return run.market_at
     speed = run.speed_reached or run.speed

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from lib import clock
 from lib.clock import MINUTE_S
 from lib.postgres import drop_month, ensure_partitions
-from markets import quality
-from markets.candles import find_gaps, newest_open_times
+from markets import derivatives, quality
+from markets.candles import incomplete, newest_open_times
 from markets.downloading import Downloaded, download
 from markets.events import announce
 from markets.models import Instrument, Run, Venue
@@ -44,11 +44,9 @@ def ingest_closed() -> int:
         return 0
     end = clock.epoch(market_time(run) - timedelta(seconds=SETTLED_S)) // MINUTE_S * MINUTE_S
     start = end - CATCH_UP_S
-    wanted = [
-        instrument
-        for instrument in Instrument.objects.filter(venue_id=run.venue_id, followed=True)
-        if find_gaps(instrument.pk, start, end, calendar=instrument.calendar)
-    ]
+    followed = Instrument.objects.filter(venue_id=run.venue_id, followed=True).in_bulk()
+    lacking = incomplete({key: instrument.calendar for key, instrument in followed.items()}, start, end)
+    wanted = [followed[key] for key in lacking]
     if not wanted:
         return 0
     before = newest_open_times([instrument.pk for instrument in wanted])
@@ -83,6 +81,15 @@ def measure_quality() -> int:
     if now.hour == 0 and now.minute < 10:
         written += quality.measure_day(run.venue_id, now.date() - timedelta(days=1), now)
     return written
+
+
+@shared_task(soft_time_limit=180, time_limit=200)
+def poll_derivatives() -> int:
+    """Store funding and open interest of a live run's followed instruments; returns how many figures were new."""
+    run = current_run()
+    if run is None or run.state != Run.State.RUNNING or run.venue.kind != Venue.Kind.LIVE:
+        return 0
+    return derivatives.poll(run.venue)
 
 
 @shared_task

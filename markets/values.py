@@ -1,6 +1,6 @@
 """The values that cross the market floor: plain, frozen, without Django."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 import numpy as np
@@ -110,5 +110,14 @@ class Panel:
     ohlcv: FloatArray  # (I, T, 5), NaN where a candle is missing: gaps are masked, never filled
     observed_at: FloatArray  # (I, T) epoch seconds of receipt, NaN where missing
     taint: IntArray  # (I,) TaintFlag bits
-    books: Books | None = None
-    flow: TradeFlow | None = None
+    books: Books | None
+    flow: TradeFlow | None
+    flags: IntArray  # (I, T) TaintFlag bits of each candle as it was stored, 0 where it is missing
+
+    def last(self, bars: int) -> "Panel":
+        """Only the last `bars` minutes; the taint stays that of the stretch it was judged over."""
+        cut = slice(-bars, None)
+        times, ohlcv = self.open_times[cut], np.ascontiguousarray(self.ohlcv[:, cut])  # compiled code wants them so
+        return replace(
+            self, open_times=times, ohlcv=ohlcv, observed_at=self.observed_at[:, cut], flags=self.flags[:, cut]
+        )

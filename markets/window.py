@@ -55,10 +55,10 @@ class LiveWindow:
             if revision != self._revision or not self._move(times):
                 self._reload(times)
             self._revision = revision
-            ohlcv, observed, flags = self._ohlcv.copy(), self._observed.copy(), self._flags
+            ohlcv, observed, flags = self._ohlcv.copy(), self._observed.copy(), self._flags.copy()
         taint = window_taint(ohlcv, flags, min(taint_bars or self._bars, self._bars))
         books, flow = load_books(self._ids, until, snapshots), load_flow(self._ids, until, flow_s)
-        return Panel(self._ids, times, ohlcv, observed, taint, books, flow)
+        return Panel(self._ids, times, ohlcv, observed, taint, books, flow, flags)
 
     def _reload(self, times: IntArray) -> None:
         self.reloads += 1

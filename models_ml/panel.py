@@ -78,6 +78,8 @@ class PanelRunner:
             while waiting and len(running) < self.lanes and time.monotonic() < until:
                 seat = waiting.popleft()
                 running[seat] = (_start(seat, calls[seat], samples, done), min(time.monotonic() + budgets[seat], until))
+            if not running:  # the deadline passed between the two looks at the clock
+                break
             nearest = min(limit for _, limit in running.values())
             try:
                 seat, answer, took = done.get(timeout=max(0.0, nearest - time.monotonic()))
@@ -91,7 +93,7 @@ class PanelRunner:
     def _is_stuck(self, seat: str) -> bool:
         thread = self._stuck.get(seat)
         if thread and not thread.is_alive():
-            del self._stuck[seat]
+            self._stuck.pop(seat, None)  # several minutes may share the runner
         return seat in self._stuck
 
     def _leave_behind(

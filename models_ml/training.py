@@ -131,6 +131,11 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     if len(samples) < DAY_MINUTES:
         return False
     write = _Writer(venue, market_class, order, samples)
+
+    def seated(seat: str, fitted: FittedVoter) -> None:
+        write.champion(seat, fitted)
+        progress.step(seat, progress.run.total, progress.run.total)  # a fit that stopped early is done all the same
+
     fit = fit_panel(
         samples,
         order.profile,
@@ -138,7 +143,7 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
         score=order.score,
         seats=order.seats,
         on_progress=progress.step,
-        on_fitted=write.champion,
+        on_fitted=seated,
         seed=order.seed,
     )
     write.calibration(fit)

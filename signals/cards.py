@@ -7,7 +7,6 @@ received events reads like a page loaded afresh.
 from collections.abc import Sequence
 from typing import Any
 
-from lib import clock
 from signals.confidence import MIN_N
 from signals.facts import RoundFacts, VoteFacts
 from signals.models import Outcome, Round, Signal
@@ -38,12 +37,9 @@ Card = dict[str, Any]
 """JSON-serialisable: strings, numbers for clocks, lists of dictionaries of strings."""
 
 
-def cards_of(
-    rounds: Sequence[Round], signals: Sequence[Signal], outcomes: Sequence[Outcome], now: float | None = None
-) -> list[Card]:
-    """Cards of stored rounds, in their order, at market time `now` (epoch seconds; the market clock's by default)."""
-    at = clock.market_now().timestamp() if now is None else now
-    return [card_of(facts, at) for facts in facts_of(rounds, signals, outcomes)]
+def cards_of(rounds: Sequence[Round], signals: Sequence[Signal], outcomes: Sequence[Outcome], now: float) -> list[Card]:
+    """Cards of stored rounds, in their order, at market time `now` (epoch seconds)."""
+    return [card_of(facts, now) for facts in facts_of(rounds, signals, outcomes)]
 
 
 def card_of(facts: RoundFacts, now: float) -> Card:

@@ -4,20 +4,35 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
+from prometheus_client import Counter
 
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets import schedule
-from markets.models import Candle, Instrument, Run
+from markets.models import Activation, Candle, Run, Venue
+from markets.runs import market_time
+from signals import push
+from signals.cards import cards_of
 from signals.models import Round
+
+log = structlog.get_logger(__name__)
+MISSED = Counter("candor_rounds_missed_total", "Due minutes that nobody could decide")
 
 GRACE = timedelta(seconds=90)
 """A due minute without a candle this long after its close is written as missed."""
 
 RESCUE = timedelta(minutes=10)
 """How far back the sweeper still decides a minute whose candle is there (the round is then late, and says so)."""
+
+SHOWN_MISSED = 200
+"""More missed rounds at once than this are an outage, and a page that opens reads them anyway."""
+
+WEDGED = timedelta(seconds=40)
+"""Two sweeps and some: a decidable minute that waits longer shows that nobody works."""
 
 LOOK_BACK = timedelta(hours=2)
 """How far back each sweep looks; longer outages are accounted for at the next start."""
@@ -30,9 +45,16 @@ ON CONFLICT DO NOTHING
 """
 
 
+def _activations(run: Run) -> QuerySet[Activation]:
+    return Activation.objects.filter(instrument__venue_id=run.venue_id)
+
+
 def undecided(run: Run, start: datetime, end: datetime) -> list[tuple[int, int]]:
     """(instrument, close time in epoch s) of every due minute in [start, end] that has no round."""
-    ids = list(Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("pk", flat=True))
+    # Also of instruments no longer followed: their activation intervals say until when they were due.
+    ids = list(
+        Activation.objects.filter(instrument__venue_id=run.venue_id).values_list("instrument_id", flat=True).distinct()
+    )
     due = schedule.due_minutes(ids, clock.epoch(start), clock.epoch(end), settings.HORIZON_S)
     written = Round.objects.filter(
         instrument_id__in=ids, horizon_s=settings.HORIZON_S, close_time__gte=start, close_time__lte=end
@@ -41,8 +63,11 @@ def undecided(run: Run, start: datetime, end: datetime) -> list[tuple[int, int]]
     return [(id_, at) for id_, at in due if (id_, at) not in done]
 
 
-def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:
-    """Write missed rounds (instrument, close time, reason) in one statement; those written meanwhile stay."""
+def write_missed(pairs: Iterable[tuple[int, int, str]], run: Run | None = None) -> int:
+    """Write missed rounds (instrument, close time, reason) in one statement; those written meanwhile stay.
+
+    With a run, open pages are shown the missed rounds of the newest minute; an outage of hours is no news to push.
+    """
     rows = list(pairs)
     if not rows:
         return 0
@@ -53,17 +78,46 @@ def write_missed(pairs: Iterable[tuple[int, int, str]]) -> int:
             _MISSED,
             [settings.HORIZON_S, clock.wall_now(), [id_ for id_, _, _ in rows], times, [why for _, _, why in rows]],
         )
-        return int(cursor.rowcount)
+        written = int(cursor.rowcount)
+        if run is not None and written <= SHOWN_MISSED:
+            _show(run, max(times))
+    if written:
+        MISSED.inc(written)
+        log.warning("rounds_missed", rounds=written, reasons=sorted({why for _, _, why in rows}))
+    return written
+
+
+def _show(run: Run, close_time: int) -> None:
+    at = clock.from_epoch(close_time)
+    missed = Round.objects.filter(instrument__venue_id=run.venue_id, close_time=at, state=Round.State.MISSED)
+    rows = list(missed.select_related("instrument__venue"))
+    cards = cards_of(rows, [], [], market_time(run).timestamp())
+    push.publish("rounds", {"close_time": close_time, "cards": cards}, venue_id=run.venue_id, at=at)
 
 
 def account_for_downtime(run: Run, now: datetime) -> int:
     """At start: every due minute since the last round, in which the whole platform was off, is missed."""
-    last = Round.objects.filter(instrument__venue_id=run.venue_id).order_by("-close_time").values_list("close_time")
-    newest = last.first()
-    if newest is None:
+    first = (
+        Activation.objects.filter(instrument__venue_id=run.venue_id).order_by("at").values_list("at", flat=True).first()
+    )
+    if first is None:
         return 0
-    pairs = undecided(run, newest[0], now)
+    rounds = Round.objects.filter(instrument__venue_id=run.venue_id).order_by("-close_time")
+    newest = rounds.values_list("close_time", flat=True).first()
+    # What was on its way when the platform stopped lies before the newest round; older holes were swept.
+    start = first if newest is None else max(first, newest - LOOK_BACK)
+    pairs = undecided(run, start, now)
     return write_missed((id_, at, "platform_down") for id_, at in pairs)
+
+
+def close_recording(run: Run, end: datetime) -> int:
+    """When a recording is told: what nobody decided in time is missed, because no sweeper looks at recordings."""
+    first = (
+        Activation.objects.filter(instrument__venue_id=run.venue_id).order_by("at").values_list("at", flat=True).first()
+    )
+    if first is None:
+        return 0
+    return write_missed((id_, at, "not_decided") for id_, at in undecided(run, first, end))
 
 
 def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
@@ -81,13 +135,24 @@ def rescuable(run: Run, now: datetime) -> dict[int, list[int]]:
     return found
 
 
+def is_behind(run: Run, now: datetime) -> bool:
+    """Whether a minute whose candle is stored has waited for its round longer than any sweep would let it.
+
+    The end-to-end sign of life of beat, broker and workers: a worker may be up and consume nothing.
+    """
+    if run.venue.kind == Venue.Kind.REPLAY or run.state != Run.State.RUNNING:
+        return False
+    settled = now - WEDGED
+    return any(close_time <= clock.epoch(settled) for close_time in rescuable(run, now))
+
+
 def sweep_missed(run: Run, now: datetime) -> int:
     """Write as missed what can no longer be decided: no candle after the grace, or too old to rescue."""
     lost = undecided(run, clock.floor_minute(now - LOOK_BACK), now - GRACE)
     stored, oldest = _stored(lost), clock.epoch(clock.floor_minute(now - RESCUE))
     without = [(id_, at, "no_candle") for id_, at in lost if (id_, at) not in stored]
     too_old = [(id_, at, "not_decided") for id_, at in lost if (id_, at) in stored and at < oldest]
-    return write_missed(without + too_old)
+    return write_missed(without + too_old, run)
 
 
 def _stored(pairs: list[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -111,5 +176,5 @@ def settle_minute(run: Run, close_time: int) -> bool:
     at = clock.from_epoch(close_time)
     waiting = undecided(run, at, at)
     stored = _stored(waiting)
-    write_missed((id_, close_time, "no_candle") for id_, _ in waiting if (id_, close_time) not in stored)
+    write_missed(((id_, close_time, "no_candle") for id_, _ in waiting if (id_, close_time) not in stored), run)
     return not stored

@@ -1,9 +1,14 @@
 """Error pages: what happened, what to do, an id to quote. They query nothing: the database may be the fault."""
 
+import sys
 from http import HTTPStatus
 
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
+
+READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
+RETRY_AFTER_S = 5
 
 WORDS: dict[int, tuple[str, str]] = {
     400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
@@ -50,5 +55,16 @@ def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpRe
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500."""
-    return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    """500; 503 where the database is away, full or read-only, which passes without anybody mending the page."""
+    if not database_is_away(sys.exc_info()[1]):  # Django calls this while it handles the exception
+        return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = error_page(request, HTTPStatus.SERVICE_UNAVAILABLE)
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def database_is_away(error: BaseException | None) -> bool:
+    """Whether a request failed because PostgreSQL takes no connection or no write at the moment."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    return isinstance(error, InternalError) and getattr(error.__cause__, "sqlstate", "") == READ_ONLY

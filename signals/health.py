@@ -11,7 +11,9 @@ from kombu.exceptions import OperationalError
 
 from lib.clock import wall_now
 from markets.models import FeedState, Run
-from markets.runs import current_run
+from markets.quality import shown_states
+from markets.runs import current_run, market_time
+from signals import due
 
 QUEUES = ("default", "score", "train")
 BACKLOG = 100
@@ -22,32 +24,34 @@ log = structlog.get_logger(__name__)
 
 def health() -> dict[str, Any]:
     """Database, Redis, feed and queues; `down` without a database, `degraded` when anything else is not well."""
-    database, feed = _database()
-    redis_answers, queues = _redis(), _queues()
+    database, feed, deciding = _database()
+    redis_answers, queues = _redis(), waiting_tasks()
     fresh = feed is not None and feed["state"] == FeedState.State.LIVE
     keeping_up = queues is not None and max(queues.values(), default=0) < BACKLOG
-    status = "ok" if redis_answers is not False and fresh and keeping_up else "degraded"
+    status = "ok" if redis_answers is not False and fresh and keeping_up and deciding else "degraded"
     return {
         "status": status if database else "down",
         "database": database,
         "redis": redis_answers,
         "feed": feed,
         "queues": queues or {},
+        "deciding": deciding,
     }
 
 
-def _database() -> tuple[bool, dict[str, Any] | None]:
+def _database() -> tuple[bool, dict[str, Any] | None, bool]:
+    """Whether it answers, the feed, and whether workers decide what is due."""
     try:
         connection.ensure_connection()
         run = current_run()
-        return True, _feed(run) if run else None
+        return (True, _feed(run), not due.is_behind(run, market_time(run))) if run else (True, None, True)
     except DatabaseError as error:
         log.warning("health: no database", error=str(error))
-        return False, None
+        return False, None, False
 
 
 def _feed(run: Run) -> dict[str, Any] | None:
-    state = FeedState.objects.filter(venue_id=run.venue_id, instrument=None).first()
+    state = shown_states(run).get(None)
     if state is None:
         return None
     heard = state.last_message_at
@@ -66,7 +70,7 @@ def _redis() -> bool | None:
         client.close()
 
 
-def _queues() -> dict[str, int] | None:
+def waiting_tasks() -> dict[str, int] | None:
     """Waiting tasks by queue, None while the broker cannot be asked."""
     try:
         with current_app.connection_for_read() as broker:

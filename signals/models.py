@@ -146,4 +146,8 @@ class PushEvent(models.Model):
     body = models.TextField(help_text="The JSON that every socket of the group receives")
 
     class Meta:
-        indexes = [models.Index(fields=["created_at"]), models.Index(fields=["venue", "id"]), models.Index(fields=["venue", "at"])]
+        indexes = [
+            models.Index(fields=["created_at"]),
+            models.Index(fields=["venue", "id"]),
+            models.Index(fields=["venue", "at"]),
+        ]

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef
 from lib import clock
 from lib.transactions import on_commit
 from markets.models import Candle, Run
+from markets.runs import market_time
 from signals import events, push
 from signals.cards import cards_of
 from signals.models import Outcome, Round, Signal
@@ -70,14 +71,20 @@ def resolve_due(run: Run, now: datetime, *, final: bool = False) -> list[int]:
         Ids of the outcomes written.
     """
     with transaction.atomic():  # an outcome and the news of it are one write
-        written = [outcome for signal in _open_signals(run, now) if (outcome := _resolve(signal, now, final=final))]
+        written = [
+            outcome
+            for signal in _open_signals(run, now, final=final)
+            if (outcome := _resolve(signal, now, final=final))
+        ]
         written += [outcome for signal in _corrected(run, now) if (outcome := _supersede(signal))]
         return _tell(run, written)
 
 
-def _open_signals(run: Run, now: datetime) -> list[Signal]:
+def _open_signals(run: Run, now: datetime, *, final: bool) -> list[Signal]:
     judged = Outcome.objects.filter(signal=OuterRef("pk"))
-    waiting = Signal.objects.filter(instrument__venue_id=run.venue_id, expires_at__lte=now)
+    waiting = Signal.objects.filter(instrument__venue_id=run.venue_id)
+    if not final:  # of a recording that ended also those of its last minute, which no candle will follow
+        waiting = waiting.filter(expires_at__lte=now)
     return list(waiting.filter(~Exists(judged)).order_by("expires_at", "id"))  # one order, so that two never deadlock
 
 
@@ -147,7 +154,8 @@ def _tell(run: Run, outcomes: list[Outcome]) -> list[int]:
         close_time__in={time for time, _ in keys}, pk__in={id_ for _, id_ in keys}
     )
     at = max(signal.expires_at for signal in signals)
-    push.publish("outcomes", {"cards": cards_of(list(rounds), signals, outcomes)}, venue_id=run.venue_id, at=at)
+    cards = cards_of(list(rounds), signals, outcomes, market_time(run).timestamp())
+    push.publish("outcomes", {"cards": cards}, venue_id=run.venue_id, at=at)
     ids = [outcome.pk for outcome in outcomes]
     on_commit(lambda: events.signal_resolved.send(Outcome, outcome_ids=ids))
     return ids

@@ -31,11 +31,6 @@ def facts_of(rounds: Sequence[Round], signals: Iterable[Signal], outcomes: Itera
     return found
 
 
-def outcomes_of(signals: Iterable[Signal]) -> list[Outcome]:
-    """All revisions of the outcomes of `signals`."""
-    return list(Outcome.objects.filter(signal_id__in=[signal.pk for signal in signals]))
-
-
 def signals_of(rounds: Iterable[Round]) -> list[Signal]:
     """The signals that `rounds` issued."""
     issued = [row.pk for row in rounds if row.state == Round.State.ISSUED]

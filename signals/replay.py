@@ -1,4 +1,4 @@
-"""The whole pipeline over recorded candles at full speed, in event time: each minute is decided before the next is told."""
+"""The whole pipeline over recorded candles at full speed: each minute is decided before the next is told."""
 
 import asyncio
 import time
@@ -99,6 +99,7 @@ async def _tell(opened: Opened, window: Window) -> int:
     await asyncio.gather(feed, ended, return_exceptions=True)
     if feed.done() and not feed.cancelled() and (error := feed.exception()):
         raise error
+    await asyncio.to_thread(due.close_recording, run, clock.market_now())
     await asyncio.to_thread(outcomes.resolve_due, run, clock.market_now(), final=True)
     return told
 

@@ -3,24 +3,28 @@
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
+from threading import Lock
 
 import numpy as np
 import structlog
 from django.conf import settings
+from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from lib import clock
-from markets import candles, quality
+from markets import quality
 from markets.models import Instrument, Run, Venue
 from markets.runs import current_run
 from markets.values import Panel, TaintFlag
+from markets.window import LiveWindow
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
 from models_ml.panel import LoadedModel, PanelVotes, vote
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
-from models_ml.voters import VOTERS
+from models_ml.voters import SEATS, VOTERS
 from signals import publishing
 from signals.confidence import Calibration
 from signals.consensus import NINE, SEVEN, PanelRule
@@ -43,6 +47,13 @@ BOOK_SNAPSHOTS = 64
 """Book snapshots that the order-book voter may read, newest last."""
 
 BARS = max(LOOKBACK, VOTER_LOOKBACK)
+DAY_BARS = max(BARS, 1440)
+"""What is kept in memory: the scores of the data look back a day."""
+
+WINDOWS = 6
+"""Live windows a process keeps: one a market class, and a few for the odd minute that came in parts."""
+_windows: dict[tuple[int, datetime, str, tuple[int, ...]], LiveWindow] = {}
+_windows_lock = Lock()
 
 
 def panel_rule(run: Run) -> PanelRule:
@@ -84,7 +95,7 @@ def decide_minute(
         decided = _decide_group(run, group, close_time, received, started)
         with STAGE.labels("save").time():
             written += publishing.save_rounds(run, decided)
-    log.info("minute_decided", close_time=close_time, rounds=len(written), ms=(time.perf_counter() - started) * 1000)
+    log.info("minute_decided", close_time=close_time, round_ids=written, ms=(time.perf_counter() - started) * 1000)
     return written
 
 
@@ -102,16 +113,28 @@ def _groups(run: Run, close_time: int, ids: Sequence[int]) -> dict[tuple[str, st
     return groups
 
 
+def _window(run: Run, ids: list[int], calendar: str) -> LiveWindow:
+    """The live window of these instruments: a minute then costs its own rows, not those of the whole look-back."""
+    key = run.pk, run.started_at, calendar, tuple(ids)
+    with _windows_lock:
+        window = _windows.pop(key, None) or LiveWindow(ids, DAY_BARS, calendar=calendar)
+        _windows[key] = window  # the newest is the last
+        while len(_windows) > WINDOWS:
+            del _windows[next(iter(_windows))]
+    return window
+
+
 def _decide_group(
     run: Run, group: list[Instrument], close_time: int, received: float | None, started: float
 ) -> list[Decided]:
     market_class, calendar = group[0].market_class, group[0].calendar
     ids = [instrument.pk for instrument in group]
     with STAGE.labels("load").time():
-        panel = candles.load_panel(ids, close_time, BARS, calendar=calendar, snapshots=BOOK_SNAPSHOTS)
+        day = _window(run, ids, calendar).panel(close_time, taint_bars=BARS, snapshots=BOOK_SNAPSHOTS)
+        panel, scores = day.last(BARS), quality.scores_of(day)
     votes, models = _ask(run, market_class, panel, close_time)
     with STAGE.labels("context").time():
-        contexts = _contexts(group, panel, models, close_time)
+        contexts = _contexts(group, panel, _ages(votes, models, close_time), scores)
         decisions = _decisions(run, market_class, votes, contexts)
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
@@ -177,11 +200,22 @@ def samples_of_panel(panel: Panel) -> Samples:
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 
 
-def _contexts(group: list[Instrument], panel: Panel, models: dict[str, LoadedModel], close_time: int) -> list[Context]:
+def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) -> NDArray[np.float64]:
+    """(I,) age of the oldest voting model over its limit; a seat that abstains makes nothing older."""
+    ages = np.zeros(len(votes.abstained))
+    for seat, model in models.items():
+        voted = votes.abstained[:, SEATS.index(seat)] == 0
+        age = (close_time - model.trained_until) / VOTERS[seat].max_age
+        ages = np.where(voted, np.maximum(ages, age), ages)
+    return ages
+
+
+def _contexts(
+    group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores
+) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
     confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
-    ages = [(close_time - model.trained_until) / VOTERS[seat].max_age for seat, model in models.items()]
-    hours, days = quality.scores([instrument.pk for instrument in group], close_time)
+    hours, days = scores
     return [
         Context(
             close=float(panel.ohlcv[row, -1, 3]),
@@ -193,7 +227,7 @@ def _contexts(group: list[Instrument], panel: Panel, models: dict[str, LoadedMod
             taint=TaintFlag(int(panel.taint[row])),
             quality_hour=hours.get(instrument.pk),
             quality_day=days.get(instrument.pk),
-            model_age=max(ages, default=0.0),
+            model_age=float(ages[row]),
             market_class=instrument.market_class,
         )
         for row, instrument in enumerate(group)

@@ -142,6 +142,7 @@ class Health(Shape):
     redis = serializers.BooleanField(allow_null=True, help_text="null where none is configured")
     feed = Feed(allow_null=True)
     queues = serializers.DictField(child=serializers.IntegerField(), help_text="Tasks that wait, by queue")
+    deciding = serializers.BooleanField(help_text="false while minutes that could be decided have no round")
 
 
 class RoundQuery(Shape):

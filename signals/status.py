@@ -7,18 +7,20 @@ from django.db import connection
 
 from lib import clock
 from markets import quality
-from markets.models import FeedState, Instrument, Run
+from markets.models import Instrument, Run
+from markets.quality import shown_states
 from markets.runs import current_run, market_time
 from models_ml.models import ModelVersion, TrainingRun
 from models_ml.voters import SEATS, VOTERS
 from models_ml.votes import AbstainReason
+from signals.health import waiting_tasks
 from signals.models import Outcome, Round
 
 _VOTES = """
 SELECT seat, why, count(*) FROM signals_round r
 JOIN markets_instrument i ON i.id = r.instrument_id,
      unnest(r.abstained) WITH ORDINALITY AS answer(why, seat)
-WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s AND seat <= r.seats
+WHERE i.venue_id = %s AND r.close_time > %s AND r.close_time <= %s AND (why > 0 OR seat <= r.seats)
 GROUP BY 1, 2
 """
 _OUTCOMES = """
@@ -99,15 +101,15 @@ def _votes(window: tuple[int, datetime, datetime]) -> dict[str, Any]:
 
 
 def _feeds(run: Run) -> dict[str, Any]:
-    states = FeedState.objects.filter(venue_id=run.venue_id).select_related("instrument", "venue")
+    names = dict(Instrument.objects.filter(venue_id=run.venue_id).values_list("pk", "symbol"))
     return {
-        str(row.instrument or row.venue): {
+        run.venue.key if key is None else f"{names[key]}@{run.venue.key}": {
             "state": row.state,
             "since": row.since.isoformat(),
             "last_message_at": row.last_message_at.isoformat() if row.last_message_at else None,
             "reconnects": row.reconnects,
         }
-        for row in states
+        for key, row in shown_states(run).items()
     }
 
 
@@ -133,6 +135,7 @@ def _quality(run: Run, now: datetime) -> dict[str, Any]:
 def _queues(run: Run) -> dict[str, Any]:
     training = TrainingRun.objects.filter(venue_id=run.venue_id).order_by("-id").first()
     return {
+        "waiting": waiting_tasks(),
         "training": training
         and {"state": training.state, "voter": training.voter, "done": training.done, "total": training.total},
         "feed_beat_age_s": (clock.wall_now() - run.beat_at).total_seconds() if run.beat_at else None,

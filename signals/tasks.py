@@ -10,6 +10,7 @@ from django.conf import settings
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.models import Venue
+from markets.quality import shown_states
 from markets.runs import current_run, market_time
 from signals import due, outcomes, push, rounds
 
@@ -47,6 +48,25 @@ def resolve_outcomes() -> int:
         return 0
     over = run.venue.kind == Venue.Kind.REPLAY and run.state == run.State.ENDED
     return len(outcomes.resolve_due(run, market_time(run), final=over))
+
+
+@shared_task
+def tell_feeds(venue_id: int) -> int:
+    """Show the states of a venue's feeds on open pages; returns the number of feeds told."""
+    run = current_run()
+    if run is None or run.venue_id != venue_id:
+        return 0
+    feeds = [
+        {
+            "venue": run.venue.key,
+            **({} if key is None else {"instrument_id": key}),
+            "state": row.state,
+            "since": clock.epoch(row.since),
+        }
+        for key, row in shown_states(run).items()
+    ]
+    push.publish("feeds", {"feeds": feeds}, venue_id=venue_id, at=market_time(run))
+    return len(feeds)
 
 
 @shared_task

@@ -209,6 +209,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     if REDIS_URL
     else {"polling_interval": 0.01}  # kombu's memory queue is polled; its default of 1 s is a late round
 )
+CELERY_TASK_PUBLISH_RETRY = False  # the sweeper finds what a lost message forgot; a feed must not wait for a broker
 CELERY_BEAT_SCHEDULER = "config.beat.Scheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -185,6 +185,10 @@ class ReplayVenue(Venue):
         """Open time of the next minute `minutes` will tell; nothing from there on is visible."""
         return self._reached
 
+    def resume(self, at: int) -> None:
+        """Go on at `at` (epoch seconds): minutes before it were told by a feed that is gone."""
+        self._reached = max(self._reached, at)
+
     async def instruments(self) -> list[InstrumentSpec]:
         """One per file."""
         return [recording.spec for recording in self._recordings.values()]

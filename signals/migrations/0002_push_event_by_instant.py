@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('markets', '0003_run_background'),
-        ('signals', '0001_initial'),
+        ("markets", "0003_run_background"),
+        ("signals", "0001_initial"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='pushevent',
-            index=models.Index(fields=['venue', 'at'], name='signals_pus_venue_i_1a6e75_idx'),
+            model_name="pushevent",
+            index=models.Index(fields=["venue", "at"], name="signals_pus_venue_i_1a6e75_idx"),
         ),
     ]

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from lib import clock
 from signals.cards import cards_of
 from signals.gallery import STATES, WIDGETS
 from signals.models import Round
@@ -219,7 +220,12 @@ def test_pages_are_light_and_do_not_jump(
     expect(page.locator("[data-chart-area]")).to_have_attribute("data-bars", "90")
     signal = records.issued(busy.instruments[0], busy.now + records.MINUTE)
     row = Round.objects.select_related("instrument__venue").get(pk=signal.round_id)
-    frame = {"type": "rounds", "id": 1, "close_time": 0, "cards": cards_of([row], [signal], [])}
+    frame = {
+        "type": "rounds",
+        "id": 1,
+        "close_time": 0,
+        "cards": cards_of([row], [signal], [], clock.wall_now().timestamp()),
+    }
     wire.send(frame)
     expect(page.locator("[data-latest] [data-round]").first).to_have_attribute("data-round", str(signal.public_id))
     page.wait_for_timeout(300)

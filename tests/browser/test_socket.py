@@ -89,7 +89,7 @@ def test_what_was_missed_behind_a_cut_is_filled_in_once(site: str, member: Clien
     signals = [records.issued(instrument, market.now - timedelta(minutes=3 - back)) for back in range(3)]
     for signal in signals:
         row = Round.objects.select_related("instrument__venue").get(pk=signal.round_id)
-        cards = cards_of([row], [signal], [])
+        cards = cards_of([row], [signal], [], wall_now().timestamp())
         push.publish("rounds", {"close_time": 0, "cards": cards}, venue_id=market.run.venue_id, at=row.close_time)
     page.context.set_offline(False)
     expect(page.locator("[data-latest] [data-round]")).to_have_count(3, timeout=15_000)

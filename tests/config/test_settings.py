@@ -37,7 +37,7 @@ def test_every_venue_is_a_market(settings: Settings, market: str) -> None:
 
 
 def test_an_unknown_market_stops_the_start_and_lists_the_known(settings: Settings) -> None:
-    settings.MARKET = "mars"
+    settings.MARKET = "the moon"
     (message,) = checks.market()
     assert message.id == "candor.E002"
     assert message.hint is not None

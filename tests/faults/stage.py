@@ -5,70 +5,47 @@ depends on how fast the machine is. Everything else is as in life: real sockets,
 real Celery worker, the database.
 """
 
-import asyncio
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from config.celery import app
+from config.embedded import APP
 from config.processes import start_worker
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.candles import Source, store_closed
-from markets.feed import FeedThread, Hooks
 from markets.live import Feed, FeedLimits
 from markets.models import FeedState, Instrument, Run, Venue
 from markets.opening import Opened
-from markets.runs import mark, start_run
+from markets.runs import start_run
 from markets.validation import CandleRows
-from markets.venues import open_venue
-from signals import tasks
 from signals.models import Round
 from signals.rounds import BARS
-from tests.database import APP, connect
-from tests.faults.installation import Processes
+from tests.database import connect
+from tests.faults.counts import times
+from tests.faults.installation import READY_S, Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
+from tests.faults.players import Staged, StagedFeed, metronome
 from tests.faults.proxy import FaultProxy
 from tests.faults.timing import MINUTE, QUICK, START, write_clock
 from tests.faults.votes import Seer
 from tests.faults.witness import Witness, witnessing
-from tests.venue_server import VenueServer
-from tests.venue_wire import Rows, generated
+from tests.venue_wire import generated
 
 HISTORY = BARS + 10
-AHEAD = 90
+AHEAD = times(90, 1200)
 """Minutes of candles that lie ahead of the start."""
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "SOLUSDT": "SOL/USDT"}
-
-
-class Staged(VenueServer):
-    """The loopback venue on the stage's clock."""
-
-    def __init__(self, candles: dict[str, Rows], read: Callable[[], float]) -> None:
-        super().__init__(candles)
-        self._read = read
-
-    def now(self) -> float:
-        """The stage's clock, in place of the server's own."""
-        return self._read()
-
-    def tell(self, open_time: int, share: float) -> None:
-        """Forming candles and a trade of each market, `share` of the minute after its open."""
-        self._call(self._within(open_time, share))
-
-    def announce(self, open_time: int) -> None:
-        """The closing frames of a minute, as the script lets them out."""
-        self._call(self._announce(open_time))
 
 
 @dataclass
@@ -119,7 +96,7 @@ class Stage:
             stops.callback(self._start_feed())
             if self.sweeping:
                 stops.callback(metronome())
-            self.connected()
+            self.connected(READY_S)
             yield
 
     # -- time
@@ -137,7 +114,7 @@ class Stage:
         limit = time.monotonic() + within_s
         while True:
             try:
-                mark(self.run, market_at=clock.from_epoch(self.now))
+                Run.objects.filter(pk=self.run.pk).update(market_at=clock.from_epoch(self.now))
             except (OperationalError, InterfaceError):
                 connection.close()
                 if time.monotonic() > limit:
@@ -234,6 +211,11 @@ class Stage:
         row = FeedState.objects.filter(venue=self.venue, instrument=instrument).first()
         return row.state if row else ""
 
+    def detail(self) -> str:
+        """What the connection's state says of itself."""
+        row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
+        return row.detail if row else ""
+
     def page_state(self) -> str:
         """What the front page shows a visitor of the connection."""
         page = Client().get("/").content.decode()
@@ -250,7 +232,7 @@ class Stage:
         row = FeedState.objects.filter(venue=self.venue, instrument=None).first()
         return row.reconnects if row else 0
 
-    def note(self, market_id: str, open_time: int, values: Sequence[float] | None = None) -> None:
+    def note(self, market_id: str, open_time: int, values: Iterable[float] | None = None) -> None:
         """The venue stands by this candle from now on: its row, or other `values` (5,)."""
         key = (self.instruments[market_id].pk, open_time)
         word = tuple(float(one) for one in (self.server.row(market_id, open_time)[1:] if values is None else values))
@@ -316,48 +298,8 @@ class Stage:
         return feed.stop
 
 
-class StagedFeed(FeedThread):
-    """A feed thread whose feed may be of a class with a defect."""
-
-    def __init__(self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed]) -> None:
-        super().__init__(opened, Hooks(), limits)
-
-        async def make() -> Feed:
-            followed = await asyncio.to_thread(_followed, opened.run.venue_id)
-            return make_feed(open_venue(opened.adapter, **opened.options), opened.run, followed, limits=limits)
-
-        self._make = make
-
-
-def _followed(venue_id: int) -> list[Instrument]:
-    try:
-        return list(Instrument.objects.filter(venue_id=venue_id, followed=True))
-    finally:
-        connections.close_all()
-
-
-def metronome(every_s: float = 0.4) -> Callable[[], None]:
-    """Send what beat sends for rounds and outcomes, only faster; returns what stops it."""
-    stopping = threading.Event()
-
-    def tick() -> None:
-        while not stopping.wait(every_s):
-            tasks.sweep.apply_async(expires=5)
-            tasks.resolve_outcomes.apply_async(expires=5)
-        connections.close_all()
-
-    thread = threading.Thread(target=tick, name="metronome", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        stopping.set()
-        thread.join(5)
-
-    return stop
-
-
 @contextmanager
-def staged(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def staged(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """A stage with its venue and witness, taken down at the end."""
     with prepared(**how) as stage, stage.playing():
         yield stage
@@ -372,14 +314,14 @@ def hosted(processes: Processes) -> Iterator[Stage]:
         processes.feed(clock_file, stage.server.rest_url, f"ws://127.0.0.1:{stage.wire.port}/stream")
         try:
             processes.wait("feed", lambda: bool(stage.server.connections))
-            stage.connected()
+            stage.connected(READY_S)
             yield stage
         finally:
             clock.release()
 
 
 @contextmanager
-def prepared(**how: Any) -> Iterator[Stage]:  # noqa: ANN401  # the stage's own fields
+def prepared(**how: Any) -> Iterator[Stage]:  # the stage's own fields
     """Venue, proxy, witness and rows of a stage on which nothing runs yet."""
     candles = generated(IDS, minutes=HISTORY + AHEAD, end=START, seed=3)
     for rows in candles.values():

@@ -1,13 +1,18 @@
-"""PostgreSQL crashes in mid-write (fault 17), on a cluster of its own."""
+"""PostgreSQL crashes in mid-write (fault 17), takes no connection or no write (fault 18), on a cluster of its own."""
 
 import random
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
+import psycopg
 import pytest
+from django.db import connection
+from django.test import Client
 from pytest_django import DjangoDbBlocker
 
-from tests.database import APP, connect, flush
+from config.embedded import APP
+from tests.database import connect, flush
 from tests.faults.cluster import Cluster, own_cluster
 from tests.faults.counts import times
 from tests.faults.stage import Stage, staged
@@ -71,6 +76,45 @@ def test_17_is_seen_where_commits_are_not_waited_for(cluster: Cluster) -> None:
     cluster.configure("SET synchronous_commit = off", "SET wal_writer_delay = '10s'")
     try:
         with staged() as stage:
+            stage.patience_s = 2.0
             assert any(line.startswith("I1") for line in crashes(stage, cluster, 2))
     finally:
         cluster.configure("RESET synchronous_commit", "RESET wal_writer_delay")
+
+
+# -- 18: no connection, no write
+
+
+def asked(path: str, **form: str) -> tuple[int, str, float]:
+    """Status, `Retry-After` and seconds of a page, as a browser sees them."""
+    connection.close()
+    client = Client(raise_request_exception=False)
+    began = time.monotonic()
+    answer = client.post(path, form) if form else client.get(path)
+    assert b"Traceback" not in answer.content
+    return answer.status_code, answer.headers.get("Retry-After", ""), time.monotonic() - began
+
+
+def test_18_without_a_connection_pages_say_so(cluster: Cluster) -> None:
+    with ExitStack() as taken:
+        with suppress(psycopg.OperationalError):
+            while True:
+                taken.enter_context(connect(APP))
+        status, retry_after, took = asked("/")
+        assert (status, retry_after) == (503, "5")
+        assert took <= 5
+    assert asked("/")[0] == 200
+
+
+def test_18_a_read_only_database_still_shows_pages(cluster: Cluster) -> None:
+    cluster.configure("SET default_transaction_read_only = on")
+    try:
+        assert asked("/")[0] == 200
+        status, retry_after, took = asked(
+            "/accounts/signup/", email="new@desk.example", password1="a long password 1", password2="a long password 1"
+        )
+        assert (status, retry_after) == (503, "5")
+        assert took <= 5
+    finally:
+        cluster.configure("RESET default_transaction_read_only")
+    assert asked("/")[0] == 200

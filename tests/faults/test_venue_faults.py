@@ -319,7 +319,7 @@ def refuses(stage: Stage, faults: tuple[RestFault, ...]) -> list[str]:
 
 def test_12_a_refusing_venue_gets_its_peace() -> None:
     with staged() as stage:
-        assert refuses(stage, TROUBLE[: times(2, 3)]) == []
+        assert refuses(stage, TROUBLE[: times(1, 3)]) == []
 
 
 def test_12_is_seen_without_patience() -> None:

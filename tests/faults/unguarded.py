@@ -1,4 +1,4 @@
-"""A deliberate defect: a beat that does not ask whether it is the only one. `celery beat -S tests.faults.unguarded:Scheduler`."""
+"""A deliberate defect, for `celery beat -S tests.faults.unguarded:Scheduler`: it does not ask whether it is alone."""
 
 from config import beat
 

@@ -35,18 +35,24 @@ class Witness(logging.Handler):
         )
 
 
+FLOORS = ("config", "signals", "models_ml", "markets")
+"""Not the root logger: a Celery worker sets that one up anew when it starts."""
+
+
 @contextmanager
 def witnessing() -> Iterator[Witness]:
-    """A witness at the root logger, which lets events through from INFO on meanwhile."""
-    root, witness = logging.getLogger(), Witness()
-    level = root.level
-    root.addHandler(witness)
-    root.setLevel(logging.INFO)
+    """A witness of what the platform's own floors log, from INFO on."""
+    witness = Witness()
+    loggers = [logging.getLogger(name) for name in FLOORS]
+    for logger in loggers:
+        logger.addHandler(witness)
+        logger.setLevel(logging.INFO)
     try:
         yield witness
     finally:
-        root.setLevel(level)
-        root.removeHandler(witness)
+        for logger in loggers:
+            logger.removeHandler(witness)
+            logger.setLevel(logging.NOTSET)
 
 
 def _counters() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -17,10 +17,11 @@ from markets.events import candle_closed
 from markets.live import Feed, FeedLimits
 from markets.models import Activation, BookSnapshot, Candle, FeedState, Instrument, Run, TradeFlow, Venue
 from markets.validation import CandleRows
-from markets.values import BookTop, Heartbeat, Ohlcv, PriceTick, TaintFlag, Trade, VenueEvent
-from markets.venues.base import InstrumentSpec, VenueError, VenueFacts
+from markets.values import BookTop, Heartbeat, Ohlcv, PriceTick, TaintFlag, Trade
 from markets.venues.base import Venue as Adapter
-from markets.venues.simulated import FACTS, SimulatedVenue, to_ohlcv
+from markets.venues.base import VenueError
+from markets.venues.simulated import SimulatedVenue
+from tests.markets.scripted import ScriptedVenue
 from tests.markets.worlds import START, at, candle, make_instrument, make_venue, walk
 
 T = TypeVar("T")
@@ -64,51 +65,6 @@ def market() -> Iterator[Clock]:
     clock.follow(lambda: at(moved.now))
     yield moved
     clock.release()
-
-
-class ScriptedVenue(Adapter):
-    """A venue whose stream is what the test puts, and whose REST serves `rows`."""
-
-    def __init__(self, key: str = "scripted", **options: object) -> None:
-        self.key = key
-        self.facts: VenueFacts = replace(FACTS, real=True)
-        self.rows: dict[str, dict[int, Ohlcv]] = {}
-        self.events: asyncio.Queue[VenueEvent | VenueError] = asyncio.Queue()
-        self.connects: list[float] = []
-        self.requests: list[tuple[str, int, int]] = []
-        self.broken: list[VenueError] = []
-
-    @classmethod
-    def facts_for(cls, key: str) -> VenueFacts:
-        return FACTS
-
-    async def instruments(self) -> list[InstrumentSpec]:
-        return []
-
-    async def history(
-        self, symbol: str, start: int, end: int, timeframe: str = "1m"
-    ) -> AsyncGenerator[list[Ohlcv], None]:
-        self.requests.append((symbol, start, end))
-        if self.broken:
-            raise self.broken.pop(0)
-        found = [one for open_time, one in sorted(self.rows.get(symbol, {}).items()) if start <= open_time < end]
-        if found:
-            yield found
-
-    async def stream(self, symbols: Sequence[str]) -> AsyncGenerator[VenueEvent, None]:
-        self.connects.append(time.monotonic())
-        while True:
-            event = await self.events.get()
-            if isinstance(event, VenueError):
-                raise event
-            yield event
-
-    async def close(self) -> None:
-        pass
-
-    def serve(self, symbol: str, minutes: int, *, start: int = START) -> None:
-        times, rows = walk(minutes, start=start)
-        self.rows[symbol] = {int(t): to_ohlcv(symbol, int(t), row) for t, row in zip(times, rows, strict=True)}
 
 
 class Running:

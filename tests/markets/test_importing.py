@@ -3,6 +3,7 @@
 import gzip
 import json
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -38,7 +39,7 @@ def binance_lines(*, micro: bool = False, header: bool = False) -> str:
     return (head if header else "") + "\n".join(lines) + "\n"
 
 
-def table(name: str = "ts", *, kind: Any = None) -> pyarrow.Table:
+def table(name: str = "ts", *, kind: Callable[[Any], Any] | None = None) -> pyarrow.Table:
     times, rows = walk(N)
     stamps = pyarrow.array(times * 1000, pyarrow.timestamp("ms", "UTC")) if kind is None else kind(times)
     columns = dict(zip(("open", "high", "low", "close", "volume"), rows.T, strict=True))

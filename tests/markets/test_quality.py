@@ -7,7 +7,7 @@ import pytest
 
 from lib import clock
 from markets import quality
-from markets.candles import Source, store_closed
+from markets.candles import Source, load_panel, store_closed
 from markets.models import DayQuality, FeedState, Instrument, Run
 from markets.quality import SeriesState, write_states
 from markets.schedule import activate
@@ -117,3 +117,12 @@ def test_a_jump_of_our_own_clock_is_seen(jump: float, suspect: bool, warned: boo
     assert (meter.suspect, bool(meter.warning)) == (suspect, warned)
     meter.tick(1002.0 + jump, 12.0)
     assert not meter.warning
+
+
+def test_a_window_at_hand_gives_the_scores_of_the_store(btc: Instrument) -> None:
+    store(btc, 180, late=(3, 150), skip=(7, 8, 170))
+    quiet = make_instrument("ETH/USDT")
+    for until in (START + 3600, START + 3 * 3600):
+        panel = load_panel([quiet.pk, btc.pk], until, 1440)
+        assert quality.scores_of(panel) == quality.scores([btc.pk, quiet.pk], until)
+        assert quality.scores_of(panel)[0][quiet.pk] is None

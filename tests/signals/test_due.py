@@ -72,9 +72,10 @@ def test_a_minute_that_has_not_ended_is_not_open(run: Run, btc: Instrument, ahea
     assert minutes(due.undecided(run, NOON, NOON + MINUTE), btc) == [0, 1]
 
 
-def test_what_is_not_followed_is_not_open(run: Run, btc: Instrument) -> None:
+def test_what_was_due_before_it_was_unticked_stays_due(run: Run, btc: Instrument) -> None:
     Instrument.objects.filter(pk=btc.pk).update(followed=False)
-    assert minutes(due.undecided(run, NOON, NOON + MINUTE), btc) == []
+    deactivate(btc, NOON + MINUTE)
+    assert minutes(due.undecided(run, NOON, NOON + 5 * MINUTE), btc) == [0]
 
 
 def test_another_market_is_not_ours(run: Run) -> None:
@@ -137,14 +138,18 @@ def test_downtime_over_the_end_of_a_month_has_its_partition(run: Run, btc: Instr
     assert due.write_missed([(btc.pk, clock.epoch(end), "platform_down")]) == 1
 
 
-def test_a_market_that_never_decided_was_not_down(run: Run) -> None:
-    assert due.account_for_downtime(run, NOON + timedelta(hours=1)) == 0
+def test_a_market_that_never_decided_was_down_since_it_was_due(run: Run) -> None:
+    assert due.account_for_downtime(run, NOON + timedelta(hours=1)) == 2 * 61
+
+
+def test_a_market_that_was_never_due_was_not_down() -> None:
+    assert due.account_for_downtime(make_run("replay", symbols=("SOL/USDT",)), NOON + timedelta(hours=1)) == 0
 
 
 def test_rounds_of_another_market_say_nothing_about_this_one(run: Run) -> None:
     other = make_run("replay", symbols=("SOL/USDT",), due_from=NOON)
     save_rounds(run, [decided(instruments_of(run)[0], NOON)])
-    assert due.account_for_downtime(other, NOON + timedelta(hours=1)) == 0
+    assert due.account_for_downtime(other, NOON + timedelta(hours=1)) == 61
 
 
 # ---- the sweeper

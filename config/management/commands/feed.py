@@ -25,4 +25,8 @@ class Command(BaseCommand):
         try:
             platform.wait()
         except KeyboardInterrupt:
+            self.stdout.write("stopping")
+        finally:
             platform.stop()
+        if platform.failed:
+            raise CommandError("the market cannot be opened: see the line above")

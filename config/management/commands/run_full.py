@@ -1,6 +1,7 @@
 """`manage.py run_full`: web, worker, score worker, beat and feed as processes of their own, under honcho."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from honcho.manager import Manager
 
-from config import env
+from config.addresses import address, listen
 from config.processes import prepare
 from lib.errors import CandorError
 
@@ -24,10 +25,12 @@ class Command(BaseCommand):
         """Start them all; when one ends, all end."""
         try:
             prepare(self.stdout.write)
-            port = env.whole("PORT", 8000, low=1, high=65535)
+            host, port = address()
+            listen(host, port).close()
         except CandorError as error:
             raise CommandError(str(error)) from error
-        processes, extra = commands(port), {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"]}
+        processes, extra = commands(host, port), {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"]}
+        extra["PROMETHEUS_MULTIPROC_DIR"] = str(_emptied(settings.VAR_DIR / "metrics"))
         if not settings.REDIS_URL:
             redis_port = free_port()
             extra["REDIS_URL"] = f"redis://127.0.0.1:{redis_port}/0"
@@ -35,18 +38,19 @@ class Command(BaseCommand):
         manager = Manager()
         for name, command in processes.items():
             manager.add_process(name, command, env={**os.environ, **extra}, cwd=str(settings.BASE_DIR))
-        self.stdout.write(f"Candor answers at http://127.0.0.1:{port}  (Ctrl-C stops it)")
+        self.stdout.write(f"Candor answers at http://{host}:{port}  (Ctrl-C stops it)")
         manager.loop()
         sys.exit(manager.returncode)
 
 
-def commands(port: int) -> dict[str, str]:
+def commands(host: str, port: int) -> dict[str, str]:
     """Name → command line of each process."""
     python = sys.executable
     celery = f"{python} -m celery -A config.celery"
     return {
-        "web": f"{python} -m uvicorn config.asgi:application --host 127.0.0.1 --port {port} --log-level warning"
-        " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false --timeout-graceful-shutdown 20",
+        "web": f"{python} -m uvicorn config.asgi:application --host {host} --port {port} --log-level warning"
+        " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false"
+        " --timeout-graceful-shutdown 20",
         "worker": f"{celery} worker --queues default,train --pool threads -c 2 --without-gossip -n worker@%h",
         "score": f"{celery} worker --queues score --pool threads -c 2 --without-gossip -n score@%h",
         "beat": f"{celery} beat",
@@ -70,3 +74,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder in which the processes share their counters; those of an earlier start are gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

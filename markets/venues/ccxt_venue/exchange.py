@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import structlog
+from prometheus_client import Counter
+
 from markets.values import Ohlcv
 from markets.venues.base import UnknownSymbolError, UnknownVenueError, VenueError
 from markets.venues.ccxt_venue import parse
@@ -30,6 +33,8 @@ KEEP_ALIVE_MS = 10_000
 SAMPLE_CHARS = 500
 
 Exchange = Any  # ccxt ships no types
+UNREADABLE = Counter("candor_venue_unreadable_frames_total", "Frames of a venue that made no sense")
+log = structlog.get_logger(__name__)
 
 
 class Sink(Protocol):
@@ -57,6 +62,8 @@ class FrameCount:
         self.streak += 1
         shown = frame if isinstance(frame, str) else type(frame).__name__
         self.samples.append(f"{type(error).__name__}: {shown[:SAMPLE_CHARS]}")
+        UNREADABLE.inc()
+        log.warning("frame_unreadable", error=type(error).__name__, sample=shown[:100], in_a_row=self.streak)
         return self.streak >= GARBAGE_IN_A_ROW
 
 

@@ -50,13 +50,12 @@ class Command(BaseCommand):
         for seat, row in report["votes"].items():
             silent = "  ".join(f"{reason} {n}" for reason, n in row["abstained"].items())
             self.stdout.write(f"  {seat:14} votes {row['votes']}  {silent}")
-        hit = report["hit_rate"]
-        self.stdout.write(
-            f"hit rate {hit['rate']:.1%} of {hit['n']} signals, 95 % interval {hit['low']:.1%} to {hit['high']:.1%}; ties count"
-            " as not won"
-            if hit
-            else "hit rate: no signal was judged"
-        )
+        hit, line = report["hit_rate"], "hit rate: no signal was judged"
+        if hit:
+            line = (
+                f"hit rate {hit['rate']:.1%} of {hit['n']} signals, 95 % interval {hit['low']:.1%} to {hit['high']:.1%}"
+            )
+        self.stdout.write(f"{line}; ties count as not won")
         self.stdout.write(
             f"{report['minutes']} minutes in {report['seconds']:.1f} s, {report['rounds_per_second']} rounds a second"
         )
