@@ -69,9 +69,7 @@ def open_recordings(paths: Sequence[Path], *, live_s: int, speed: float, backgro
     specs = asyncio.run(_instruments("replay", **options))
     started = clock.wall_now()
     names = ", ".join(path.stem for path in paths)
-    venue = venue_row(
-        f"replay-{started:%Y%m%d-%H%M%S-%f}", "replay", facts_of("replay"), title=f"Replay of {names}"[:120]
-    )
+    venue = venue_row(f"replay-{started:%Y%m%d-%H%M%S-%f}", "replay", facts_of("replay"), title=names[:120])
     _list(venue, specs, follow={spec.symbol for spec in specs})
     return Opened(start_run(venue, speed=speed, background=background), "replay", options)
 

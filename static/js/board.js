@@ -204,7 +204,6 @@ export class Board {
 
   touch(widget, at) {
     widget.dataset.asOf = Math.max(Number(widget.dataset.asOf || 0), Math.floor(at));
-    this.touched.set(widget, performance.now());
   }
 
   tick() {
@@ -231,8 +230,9 @@ export class Board {
   age(widget, now) {
     const asOf = Number(widget.dataset.asOf || 0);
     if (!asOf) return;
-    if (!this.touched.has(widget)) this.touched.set(widget, performance.now());
-    const wall = (performance.now() - this.touched.get(widget)) / 1000;
+    // Whoever moved the widget's data (the board or its chart), its wall age starts anew.
+    if (this.touched.get(widget)?.asOf !== asOf) this.touched.set(widget, { asOf, at: performance.now() });
+    const wall = (performance.now() - this.touched.get(widget).at) / 1000;
     const age = this.clock.speed === 1 ? now - asOf : wall;
     const limit = Number(widget.dataset.limit) + (widget.dataset.held ? this.delay : 0);
     const late = this.clock.speed === 1 ? age > limit : age > Math.max(limit / this.clock.speed, STALE_WALL_S);

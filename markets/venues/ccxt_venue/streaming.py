@@ -51,7 +51,7 @@ class Session:
         self._waiting: deque[VenueEvent] = deque()
         self._wake = asyncio.Event()
         self._lost: VenueError | None = None
-        self._book_slots: dict[str, int] = {}
+        self._book_slots: dict[str, tuple[int, object]] = {}  # symbol → slot and venue time of its last snapshot
         self._hooked = exchange.id in BINANCE_IDS
 
     async def events(self) -> AsyncGenerator[VenueEvent, None]:
@@ -131,11 +131,18 @@ class Session:
                 self._take(parse.candle(symbol, row, closed=False))
 
     def _on_book(self, payload: Any) -> None:  # noqa: ANN401  # ccxt's order book
-        now = self._now()
-        symbol, slot = str(payload["symbol"]), int(now // self._book_every_s)
-        if self._book_slots.get(symbol) != slot:
-            self._put(parse.book(symbol, payload, now))
-            self._book_slots[symbol] = slot
+        now, told = self._now(), str(payload["symbol"])
+        slot = int(now // self._book_every_s)
+        if self._book_slots.get(told, (0, None))[0] == slot:
+            return
+        # One call may stand for several books that changed together: all that moved since their last snapshot are read.
+        for symbol in {told, *self._symbols}:
+            book = payload if symbol == told else self._exchange.orderbooks.get(symbol)
+            taken, stamp = self._book_slots.get(symbol, (0, None))
+            if book is None or taken == slot or (symbol != told and book["timestamp"] in {None, stamp}):
+                continue
+            self._put(parse.book(symbol, book, now))
+            self._book_slots[symbol] = (slot, book["timestamp"])
 
     def _on_trades(self, payload: Any) -> None:  # noqa: ANN401  # ccxt's trades
         for one in payload:
