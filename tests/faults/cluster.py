@@ -28,6 +28,13 @@ class Cluster:
         log = ("-w", "-D", str(server.pgdata), "-m", "immediate", "-l", str(server.log))
         pgexec("pg_ctl", (*log, "restart"), bin_path=server.bin_path, user=server.system_user, timeout=60)
 
+    def end(self) -> None:
+        """Stop it; the wheel's handle would look for the server that the first crash ended."""
+        server = self.running.server
+        stop = ("-w", "-D", str(server.pgdata), "-m", "fast", "stop")
+        pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user, timeout=60)
+        stop_database(self.running)
+
     def configure(self, *lines: str) -> None:
         """Settings of the server, as its superuser."""
         with psycopg.connect(self.running.url("postgres"), autocommit=True) as root:
@@ -52,4 +59,4 @@ def own_cluster(folder: Path) -> Iterator[Cluster]:
     finally:
         database._export(*before)
         database._use(APP, name)
-        stop_database(running)
+        Cluster(running).end()
