@@ -17,7 +17,7 @@ from markets.opening import Opened, open_recordings
 from markets.replaying import ReplayFeed
 from markets.venues import open_venue
 from markets.venues.replay import ReplayVenue
-from models_ml.profiles import profile_of
+from models_ml.profiles import Profile
 from models_ml.training import train
 from signals import due, outcomes, receivers, rounds
 from signals.confidence import wilson
@@ -25,6 +25,7 @@ from signals.scoring import panel_score
 from signals.status import status_of
 
 FULL_SPEED = 1e9
+ALL_OF_IT = timedelta(days=36_500)
 Say = Callable[[str], Any]
 
 
@@ -41,7 +42,7 @@ class Window:
     last: timedelta = timedelta(hours=6)
 
 
-def replay(paths: Sequence[Path], window: Window, *, profile: str, say: Say) -> dict[str, Any]:
+def replay(paths: Sequence[Path], window: Window, *, profile: Profile, say: Say) -> dict[str, Any]:
     """Train on what lies before the window, decide every minute inside it, judge it, and report.
 
     Raises:
@@ -49,7 +50,7 @@ def replay(paths: Sequence[Path], window: Window, *, profile: str, say: Say) -> 
     """
     opened = open_recordings(paths, live_s=_live_seconds(paths, window), speed=FULL_SPEED, background=True)
     load_history(opened, days=0, say=say)
-    train(opened.run.venue, profile=profile_of(profile), score=panel_score)
+    train(opened.run.venue, profile=profile, score=panel_score)
     candle_closed.disconnect(receivers.decide)  # this process decides by itself, in order; no worker is asked
     started = time.perf_counter()
     try:
@@ -109,7 +110,8 @@ def _instrument_ids(run: Run) -> dict[str, int]:
 
 
 def _report(run: Run, minutes: int, seconds: float) -> dict[str, Any]:
-    facts = status_of(run, timedelta(days=36_500), clock.from_epoch(2**33))
+    run.refresh_from_db()
+    facts = status_of(run, ALL_OF_IT, run.market_end or clock.wall_now())
     judged = facts["outcomes"]
     n = judged["won"] + judged["lost"] + judged["tie"]
     low, high = wilson(judged["won"], n)

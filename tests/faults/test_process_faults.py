@@ -33,7 +33,11 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 SWEEP = "decide what is due"
 EVERY_SECOND = {SWEEP: "signals.tasks.sweep", "resolve outcomes": "signals.tasks.resolve_outcomes"}
-OFF = {"ingest every closed minute": "markets.tasks.ingest_closed", "retrain": "models_ml.tasks.retrain"}
+OFF = {
+    "poll funding and open interest": "markets.tasks.poll_derivatives",
+    "ingest every closed minute": "markets.tasks.ingest_closed",
+    "retrain": "models_ml.tasks.retrain",
+}
 LOOKS_OFTEN = ("--max-interval", "1")
 """For a beat that hears of an edited schedule after a second, not after five."""
 PAGES = ("/", "/history", "/api/v1/rounds/")

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.dateparse import parse_datetime
 
 from lib.errors import CandorError
-from models_ml.profiles import PROFILES
+from models_ml.profiles import PROFILES, profile_of
 from signals.replay import Window, replay
 
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         window = Window(_time("--from", options["start"]), _time("--to", options["end"]))
         say = (lambda line: None) if options["as_json"] else self.stdout.write
         try:
-            report = replay(paths, window, profile=options["profile"], say=say)
+            report = replay(paths, window, profile=profile_of(options["profile"]), say=say)
         except CandorError as error:
             raise CommandError(str(error)) from error
         if options["as_json"]:
