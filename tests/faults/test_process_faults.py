@@ -82,7 +82,7 @@ def moved_in(processes: Processes) -> Iterator[House]:
         processes.wait_logged("worker", "ready.")
         processes.wait_logged("beat", "beat leads")
         address = f"127.0.0.1:{processes.web_port}"
-        broker = Celery(broker=f"redis://127.0.0.1:{processes.redis_port}/0")
+        broker = Celery(broker=f"redis://127.0.0.1:{processes.redis_port}/0", set_as_current=False)
         with Listener(address, session, settings.SESSION_COOKIE_NAME) as page:
             stage.until(lambda: page.connects > 0, what="the page to be connected")
             stage.minute()
