@@ -10,8 +10,8 @@ from tests.venue_wire import generated
 
 @pytest.fixture
 def still() -> Iterator[VenueServer]:
-    """A venue in real time that only sends what the test pushes."""
-    with VenueServer(generated(["BTCUSDT", "ETHUSDT"])) as server:
+    """A venue that only sends what the test pushes; its clock stands, so that no minute ends while a test listens."""
+    with VenueServer(generated(["BTCUSDT", "ETHUSDT"]), speed=0) as server:
         yield server
 
 
