@@ -11,6 +11,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("CANDOR_VAR", str(BASE_DIR / "var")))
 
 SECRET_KEY = env.text("SECRET_KEY")
+SECRETS_KEYS = env.words("SECRETS_KEYS")  # base64 of 32 bytes each; the first one seals, all open
 DEBUG = False
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
