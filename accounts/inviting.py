@@ -55,9 +55,14 @@ def invite(organization: Organization, inviter: User, email: str, role: Role, li
             invited_by=inviter,
             expires_at=wall_now() + LASTS,
         )
-        record("member.invited", user=inviter, organization_id=organization.pk, email=email, role=role.value)
+        _record("member.invited", invitation, inviter, role=role.value)
         _mail(invitation, inviter, link.replace("{token}", token))
     return invitation
+
+
+def _record(action: str, invitation: Invitation, user: User, **details: str) -> None:
+    personal, place = {"email": invitation.email}, invitation.organization_id
+    record(action, user=user, organization_id=place, personal=personal, invitation=invitation.pk, **details)
 
 
 def _check_seat(organization: Organization, email: str) -> None:
@@ -111,7 +116,7 @@ def accept_invitation(user: User, token: str) -> Membership | None:
             organization_id=organization_id, user=user, defaults={"role": invitation.role}
         )
         EmailAddress.objects.filter(user=user, email=invitation.email).update(verified=True)
-        record("member.joined", user=user, organization_id=organization_id, role=membership.role)
+        _record("member.joined", invitation, user, role=membership.role)
         membership_changed.send(Membership, organization_id=organization_id, user_id=user.pk)
     return membership
 
@@ -119,5 +124,5 @@ def accept_invitation(user: User, token: str) -> Membership | None:
 def withdraw_invitation(invitation: Invitation, user: User) -> None:
     """Make an open invitation's link worthless."""
     with transaction.atomic():
-        record("member.uninvited", user=user, organization_id=invitation.organization_id, email=invitation.email)
+        _record("member.uninvited", invitation, user)
         invitation.delete()
