@@ -36,7 +36,9 @@ def kept_back_by(user: User) -> list[Organization]:
     """Organizations that would be left with members and without an owner; call it inside `acting_as(user)`."""
     with scopes_disabled():
         owned = [row.organization for row in _places(user) if row.role == Role.OWNER]
-    return [organization for organization in owned if _others(organization, user) and not _other_owners(organization, user)]
+    return [
+        organization for organization in owned if _others(organization, user) and not _other_owners(organization, user)
+    ]
 
 
 def _places(user: User) -> list[Membership]:

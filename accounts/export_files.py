@@ -56,7 +56,9 @@ def ask_export(user: User, organization: Organization | None) -> DataExport:
         if waiting.exists():
             raise PrivacyError(_("A copy is being made already: it will appear on this page."))
         export = DataExport.objects.create(user=user, organization=organization, expires_at=wall_now() + LASTS)
-        record("export.asked", user=user, organization_id=organization.pk if organization else None, export=export.pk.hex)
+        record(
+            "export.asked", user=user, organization_id=organization.pk if organization else None, export=export.pk.hex
+        )
     return export
 
 

@@ -22,7 +22,7 @@ class Erasure(StrEnum):
     KEEP = "keep"
     """Stays as it is; `why` says what for."""
     ANONYMISE = "anonymise"
-    """Stays without what names a person; `accounts.erasing`, or the app's receiver of the erasing events, sees to it."""
+    """Stays without what names a person; `accounts.erasing` or the app's receiver of the erasing events sees to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,20 @@ def _record(action: str, invitation: Invitation, user: User, **details: str) -> 
 def _check_seat(organization: Organization, email: str) -> None:
     if Membership.objects.filter(user__email=email).exists():
         raise MembershipError(_("%(email)s is a member already.") % {"email": email})
-    taken = Membership.objects.count() + Invitation.objects.filter(accepted_at__isnull=True).count()
     plan = plan_of(organization.plan)
-    if taken >= plan.seats:
+    if taken_seats() >= plan.seats:
         text = _("All %(seats)d seats of the %(plan)s plan are taken: remove a member or withdraw an invitation first.")
         raise MembershipError(text % {"seats": plan.seats, "plan": plan.title})
+
+
+def taken_seats() -> int:
+    """Members and open invitations of the entered organization."""
+    return Membership.objects.count() + Invitation.objects.filter(accepted_at__isnull=True).count()
+
+
+def seats_of(organization: Organization) -> tuple[int, int]:
+    """Taken seats of the entered organization, and how many its plan has."""
+    return taken_seats(), plan_of(organization.plan).seats
 
 
 def _mail(invitation: Invitation, inviter: User, url: str) -> None:

@@ -166,7 +166,10 @@ class Migration(migrations.Migration):
                 ("kind", models.CharField(max_length=40, verbose_name="kind")),
                 ("name", models.CharField(max_length=80, verbose_name="name")),
                 ("sealed", models.TextField(editable=False)),
-                ("created_at", models.DateTimeField(default=lib.clock.wall_now, editable=False, verbose_name="created")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=lib.clock.wall_now, editable=False, verbose_name="created"),
+                ),
                 ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
                 (
                     "organization",
