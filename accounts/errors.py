@@ -17,3 +17,7 @@ class PrivacyError(CandorError):
 
 class ImpersonationError(CandorError):
     """An operator's wish to look as somebody who may not be looked at."""
+
+
+class ConsoleError(CandorError):
+    """An act of an operator that would lock somebody out for good, or undo an erasure."""

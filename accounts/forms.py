@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import AuditEntry, Membership, Role, User
+from accounts.models import AuditEntry, Membership, Role, User, plan_choices
 
 
 class AcceptForm(forms.Form):
@@ -100,3 +100,25 @@ class TransferForm(TypedNameForm):
         label = _("Type the organization's name, “%(name)s”, to confirm") % {"name": expected}
         super().__init__(expected, label, data)
         self.fields["heir"].choices = [(row.pk, row.user.email) for row in members]  # type: ignore[attr-defined]  # a choice field
+
+
+class DangerForm(TypedNameForm):
+    """The typed confirmation of an operator's act."""
+
+    def __init__(self, expected: str, data: QueryDict | None = None, **kwargs: Any) -> None:
+        """Ask for `expected`."""
+        super().__init__(expected, _("Type “%(name)s” to confirm") % {"name": expected}, data, **kwargs)
+
+
+class ReasonForm(DangerForm):
+    """What an operator looks for in somebody's place."""
+
+    reason = forms.CharField(label=_("What for"), max_length=500)
+    field_order = ("reason", "name")
+
+
+class PlanForm(DangerForm):
+    """An organization's next plan."""
+
+    plan = forms.ChoiceField(label=_("Plan"), choices=plan_choices)
+    field_order = ("plan", "name")

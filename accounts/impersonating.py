@@ -3,8 +3,11 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
+from django.dispatch import receiver
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django_scopes import scopes_disabled
 
@@ -78,3 +81,10 @@ def _record(action: str, operator: User, facts: Impersonation, **details: str) -
         if facts.organization_id is not None:
             with scope_to(facts.organization_id):
                 record(action, user=operator, organization_id=facts.organization_id, of=facts.user_id, **details)
+
+
+@receiver(user_logged_out)
+def on_logout(request: HttpRequest, user: User | None, **kwargs: object) -> None:
+    """The session that held it ends."""
+    if user is not None and present_impersonation(request.session) is not None:
+        end_impersonation(request.session, user, "signed out")
