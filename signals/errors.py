@@ -29,6 +29,7 @@ def error_page(request: HttpRequest, status: int) -> HttpResponse:
         "remedy": remedy,
         "request_id": getattr(request, "request_id", ""),
         "seen_by": request,
+        "impersonation": getattr(request, "impersonation", None),
         "CSP_NONCE": getattr(request, "csp_nonce", ""),
     }
     return HttpResponse(loader.get_template("error.html").render(context), status=status)
