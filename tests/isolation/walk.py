@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.db import transaction
 from django.http import HttpResponse
@@ -103,7 +103,7 @@ class Walk:
         for caller, who in self.callers.items():
             for method in ("GET", "POST"):
                 self.report.requests[route.name] += 1
-                response: HttpResponse = _twin(who.client).generic(method, "/" + _filled(route, self.theirs))
+                response: HttpResponse = twin(who.client).generic(method, "/" + _filled(route, self.theirs))
                 if response.status_code != MISSING:
                     self._find(route.name, caller, method, f"answers {response.status_code}, not 404")
                 self._read(route.name, caller, method, response)
@@ -120,11 +120,11 @@ class Walk:
             self._find(name, caller, method, f"broke with {response.status_code}")
 
     def _send(self, name: str, rule: Rule, caller: str, method: str, side: Side) -> HttpResponse:
-        client = _twin(self.callers[caller].client)
+        client = twin(self.callers[caller].client)
         path = reverse(name, kwargs=rule.keys(side))
         self.report.requests[name] += 1
         with transaction.atomic():
-            response: HttpResponse = client.generic(method, path, **_body_of(rule, method, side))
+            response: HttpResponse = client.generic(method, path, **({} if method == "GET" else plain_post(rule, side)))
             _body(response)  # a stream is read inside
             transaction.set_rollback(True)
         return response
@@ -144,18 +144,16 @@ def _filled(route: Route, side: Side) -> str:
     return re.sub(r"<[^>]*>", str(side.organization.pk), text).replace("^", "")
 
 
-def _twin(client: Client) -> Client:
+def twin(client: Client, of: Client | None = None) -> Client:
     """The same session in a client of its own: an answer that ends the session must not end the walk."""
-    twin = Client(raise_request_exception=False)
-    twin.cookies = SimpleCookie({key: morsel.value for key, morsel in client.cookies.items()})
-    return twin
+    made = of or Client(raise_request_exception=False)
+    made.cookies = SimpleCookie({key: morsel.value for key, morsel in client.cookies.items()})
+    return made
 
 
-def _body_of(rule: Rule, method: str, side: Side) -> dict[str, Any]:
-    if method == "GET":
-        return {}
-    pairs = "&".join(f"{key}={value}" for key, value in rule.data(side).items())
-    return {"data": pairs, "content_type": "application/x-www-form-urlencoded"}
+def plain_post(rule: Rule, side: Side) -> dict[str, Any]:
+    """What a browser sends of the rule's form, for `Client.generic`."""
+    return {"data": urlencode(rule.data(side)), "content_type": "application/x-www-form-urlencoded"}
 
 
 def _is_refusal(response: HttpResponse) -> bool:

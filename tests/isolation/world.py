@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.db import models
 from django.test import Client
@@ -49,6 +50,8 @@ def make_side(marker: str) -> Side:
         user = make_user(f"{name}@{marker}.example", f"{name} {marker}")
         side.keys[f"{name}_membership"] = join(organization, user, role).pk
         people[name] = person(user, organization)
+    for who in people.values():  # as a sign-up leaves it
+        EmailAddress.objects.create(user=who.user, email=who.user.email, verified=True, primary=True)
     with scope_to(organization.pk):
         _rows(side, owner)
     return side
