@@ -6,6 +6,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from accounts.identity import console  # noqa: F401  # importing it registers its pages
 from accounts.models import Acceptance, ApiKey, AuditEntry, Invitation, Membership, Organization, User
 from accounts.planning import change_plan
 from accounts.scoping import scope_to

@@ -7,3 +7,6 @@ plan_changed = Signal()
 
 membership_changed = Signal()
 """Sent with `organization_id: int`, `user_id: int` when someone joins, leaves or changes role."""
+
+sessions_ended = Signal()
+"""Sent with `user_id: int` when sessions of a person were ended by an act of theirs or by an operator."""

@@ -14,6 +14,7 @@ from accounts.scoping import acting_as, scope_to
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = 400
+UNAUTHORIZED = 401
 
 
 class TenantMiddleware:
@@ -36,19 +37,25 @@ class TenantMiddleware:
             request.viewer = viewer  # type: ignore[attr-defined]  # as above
             if viewer.organization_id is not None:
                 stack.enter_context(scope_to(viewer.organization_id))
-            if viewer.operator and request.path.startswith(_admin_root()):
+            if viewer.operator and request.path.startswith(admin_root()):
                 stack.enter_context(operator_work(user, f"admin {request.method} {request.path}"))
             return self._answer(request)
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
             response = self.get_response(request)
-            if response.status_code >= REFUSED:
+            if response.status_code >= REFUSED and not _goes_on(request, response):
                 transaction.set_rollback(True)
         return response
 
 
-def _admin_root() -> str:
+def _goes_on(request: HttpRequest, response: HttpResponse) -> bool:
+    """Whether a 401 means "one more step": allauth's own API answers so between password and second factor."""
+    return response.status_code == UNAUTHORIZED and hasattr(getattr(request, "allauth", None), "headless")
+
+
+def admin_root() -> str:
+    """Where the console begins."""
     try:
         return reverse("admin:index")
     except NoReverseMatch:

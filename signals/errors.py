@@ -9,6 +9,7 @@ from django.template import loader
 
 READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
 RETRY_AFTER_S = 5
+LIMIT_RETRY_AFTER_S = 60
 
 WORDS: dict[int, tuple[str, str]] = {
     400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
@@ -50,8 +51,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """429; allauth's `handler429`."""
-    return error_page(request, HTTPStatus.TOO_MANY_REQUESTS)
+    """429; allauth's `handler429`. Who limits may say on the request how long it takes."""
+    response = error_page(request, HTTPStatus.TOO_MANY_REQUESTS)
+    response["Retry-After"] = str(getattr(request, "retry_after_s", LIMIT_RETRY_AFTER_S))
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
