@@ -32,8 +32,10 @@ from rest_framework.views import APIView
 
 from accounts.access import viewer_of
 from accounts.api import ViewerSerializer
+from accounts.identity.clocks import has_ended, touch
 from accounts.identity.factors import has_mfa
 from accounts.identity.limits import RETRY_AFTER_S
+from accounts.identity.sessions import note_use
 from accounts.models import User
 
 
@@ -154,8 +156,7 @@ class Refresh(TokenView):
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for a new pair; the old one is used up."""
         token = _fields(RefreshSerializer, request)["refresh_token"]
-        _hold(token)
-        pair = headless.TOKEN_STRATEGY.refresh_token(token)
+        pair = headless.TOKEN_STRATEGY.refresh_token(token) if _hold(token) else None
         if pair is None:
             raise Refused("token_invalid", "the refresh token was used, has expired or its session has ended: sign in")
         return Response(_pair(*pair))
@@ -220,12 +221,19 @@ def _finish(stage: LoginStage | None, code: str) -> None:
     stage.exit()
 
 
-def _hold(token: str) -> None:
-    """Lock the session behind a refresh token, so that one used twice at once works once."""
+def _hold(token: str) -> bool:
+    """Lock the session behind a refresh token, so that one used twice at once works once; whether it still lasts."""
     payload = tokens.decode_token(token, "refresh")
     key = tokens.session_key_from_sid(payload["sid"]) if payload else None
-    if key:
-        Session.objects.select_for_update().filter(session_key=key).first()
+    if not key or Session.objects.select_for_update().filter(session_key=key).first() is None:
+        return False
+    session = tokens.lookup_session(key)
+    if session is None or has_ended(session):
+        return False
+    if touch(session):
+        session.save()
+        note_use(session)
+    return True
 
 
 def _tokens(request: HttpRequest) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Warden:
         found = await self._broadcaster.in_thread(_rows, [member.viewer.user_id or 0 for member in members])
         for member in members:
             user_id = member.viewer.user_id or 0
-            if found.get(user_id) != self._users.get(user_id, found.get(user_id)):
+            is_active, password = found.get(user_id, (False, ""))
+            if not is_active or self._users.get(user_id, (True, password)) != (True, password):
                 member.checked_at = NEVER
         self._users = found
 
