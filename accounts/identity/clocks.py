@@ -20,10 +20,8 @@ def has_ended(session: SessionBase) -> bool:
     began, seen = session.get(BEGAN), session.get(SEEN)
     if began is None or seen is None:
         return False
-    now = epoch(wall_now())
-    return (
-        now - seen >= settings.SESSION_IDLE.total_seconds() or now - began >= settings.SESSION_ABSOLUTE.total_seconds()
-    )
+    now, idle, absolute = epoch(wall_now()), settings.SESSION_IDLE, settings.SESSION_ABSOLUTE
+    return bool(now - seen >= idle.total_seconds() or now - began >= absolute.total_seconds())
 
 
 def touch(session: SessionBase) -> bool:

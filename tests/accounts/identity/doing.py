@@ -3,9 +3,9 @@
 import re
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts.audit import operator_work
@@ -14,6 +14,8 @@ from tests.factories import PASSWORD
 from tests.smtp_sink import SmtpSink
 
 PERIOD_S = 30
+Answer = Any
+"""The test client's response; its own type is private."""
 
 
 @dataclass
@@ -23,10 +25,9 @@ class Browser:
     email: str
     client: Client = field(default_factory=Client)
 
-    def sign_in(self, password: str = PASSWORD) -> HttpResponse:
+    def sign_in(self, password: str = PASSWORD) -> Answer:
         """Send the sign-in form."""
-        answer: HttpResponse = self.client.post("/accounts/login/", {"login": self.email, "password": password})
-        return answer
+        return self.client.post("/accounts/login/", {"login": self.email, "password": password})
 
     def reauthenticate(self, password: str = PASSWORD) -> None:
         """Prove once more who it is."""
@@ -52,7 +53,7 @@ def code_of(secret: str) -> str:
     return str(format_hotp_value(hotp_value(secret, int(time.time()) // PERIOD_S)))
 
 
-def secret_on(page: HttpResponse) -> str:
+def secret_on(page: Answer) -> str:
     """The secret that the set-up page shows."""
     found = re.search(r'class="secret">([A-Z2-7]+)<', page.content.decode())
     assert found is not None

@@ -14,7 +14,8 @@ from pytest_django import Settings
 
 from accounts.audit import operator_work
 from accounts.models import AuditEntry, User
-from tests.accounts.identity.doing import PASSWORD, Browser, audited, entry, signed_in
+from tests.accounts.identity.doing import Browser, audited, entry, signed_in
+from tests.factories import PASSWORD
 from tests.people import Person, lasting
 from tests.signals.live import serving
 

@@ -11,8 +11,8 @@ from accounts.identity.requiring import require_mfa
 from accounts.identity.sessions import end_sessions
 from accounts.models import Organization, User
 from accounts.scoping import scope_to
-from tests.accounts.identity.doing import PASSWORD, Browser, set_up_totp, signed_in
-from tests.factories import give_totp, join, make_user
+from tests.accounts.identity.doing import Browser, set_up_totp, signed_in
+from tests.factories import PASSWORD, give_totp, join, make_user
 from tests.people import Person
 from tests.signals.live import reading, serving
 
