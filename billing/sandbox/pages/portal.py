@@ -47,13 +47,14 @@ async def act(request: web.Request) -> web.StreamResponse:
     session = world.get("billing_portal.session", request.match_info["id"])
     form = await form_of(request)
     action = form.get("action", "")
+    if action not in ACTIONS:
+        raise Refused("This form asks for something the portal does not do.")
     try:
         ACTIONS[action](world, session, form)
-    except KeyError:
-        raise Refused("This form asks for something the portal does not do.") from None
     except Refused as refused:
         field = FIELD_OF.get(refused.param or "", refused.param) or "number"
         view = {"card": "card", "change": "confirm", "cancel": "cancel"}.get(action, "")
+        view = "plans" if field == "price" else view  # nothing to confirm where the plan is not on offer
         errors = {field: str(refused), "any": str(refused)}
         return page(world, session, view, price=form.get("price", ""), errors=errors, status=422)
     session["_done"] = True
