@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from billing.sandbox import charging
 from billing.sandbox.catalog import embedded, plan_of
-from billing.sandbox.invoicing import Bill, add_pending, discount_of, draft, pending, percent_of
+from billing.sandbox.invoicing import Bill, add_pending, discount_of, draft, line, pending, percent_of
 from billing.sandbox.periods import next_boundary
 from billing.sandbox.refusals import Refused
 from billing.sandbox.subscriptions import (
@@ -18,7 +18,6 @@ from billing.sandbox.subscriptions import (
     full_amount,
     going_on,
     interval_of,
-    line,
     name_of,
     new_item,
     redeem,

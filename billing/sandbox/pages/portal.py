@@ -75,7 +75,7 @@ def current(world: World, session: Row) -> Row | None:
         return world.get("subscription", details["subscription"])
     rows = [row for row in reversed(world.table("subscription").values()) if row["customer"] == session["customer"]]
     alive = [row for row in rows if row["status"] not in ENDED]
-    return (alive or rows or [None])[0]
+    return next(iter(alive or rows), None)
 
 
 def _subscription(world: World, session: Row) -> Row:

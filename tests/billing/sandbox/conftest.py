@@ -54,7 +54,8 @@ class Shop:
         return self.stripe.v1.customers.create(params).id  # type: ignore[arg-type]  # built step by step
 
     def subscribe(self, customer: str, price: str = PRO, **more: Any) -> Subscription:
-        return self.stripe.v1.subscriptions.create({"customer": customer, "items": [{"price": price}], **more})  # type: ignore[typeddict-item]
+        params: dict[str, Any] = {"customer": customer, "items": [{"price": price}], **more}
+        return self.stripe.v1.subscriptions.create(params)  # type: ignore[arg-type]  # built step by step
 
     def subscription(self, found: Subscription) -> Subscription:
         return self.stripe.v1.subscriptions.retrieve(found.id)
@@ -65,7 +66,7 @@ class Shop:
 
     def types(self) -> list[str]:
         """Event types, oldest first."""
-        return [event.type for event in self.stripe.v1.events.list({"limit": 100}).data][::-1]
+        return [str(event.type) for event in self.stripe.v1.events.list({"limit": 100}).data][::-1]
 
     def checkout(self, **more: Any) -> Session:
         params = {

@@ -48,7 +48,8 @@ def test_half_a_month_of_each(sandbox: Sandbox) -> None:
     assert detail.subscription_item_details is not None
     assert detail.subscription_item_details.proration
     shop.advance(clock, START + MONTH // 2 + 900)  # the customer thinks for a quarter of an hour
-    shop.stripe.v1.subscriptions.update(made.id, {**details, "payment_behavior": "error_if_incomplete"})
+    details["payment_behavior"] = "error_if_incomplete"
+    shop.stripe.v1.subscriptions.update(made.id, details)
     charged = shop.invoices(customer)[-1]
     assert lines(charged) == lines(shown)
     assert (charged.total, charged.amount_due, charged.status) == (3500, 3500, "paid")
@@ -135,10 +136,10 @@ def test_a_declined_upgrade_changes_nothing(sandbox: Sandbox) -> None:
     shop.stripe.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": bad}})
     shop.advance(clock, START + DAY)
     events = len(shop.types())
+    details = wish(made, DESK, START + DAY)
+    details["payment_behavior"] = "error_if_incomplete"
     with pytest.raises(library.CardError):
-        shop.stripe.v1.subscriptions.update(
-            made.id, {**wish(made, DESK, START + DAY), "payment_behavior": "error_if_incomplete"}
-        )
+        shop.stripe.v1.subscriptions.update(made.id, details)
     assert shop.subscription(made).items.data[0].price.id == PRO
     assert (len(shop.invoices(customer)), len(shop.types())) == (1, events)
 
