@@ -24,6 +24,7 @@ STATUS = {
     "incomplete_expired": "Never paid",
     "paused": "Paused",
 }
+TONES = {"trialing": "good", "active": "good", "paused": ""}  # all others want attention
 FLOW_VIEWS = {
     "payment_method_update": "card",
     "subscription_cancel": "cancel",
@@ -191,7 +192,7 @@ def _plan(world: World, row: Row) -> dict[str, str]:
         "name": name_of(world, item),
         "price": f"{money(amount, row['currency'])} per {item['price']['recurring']['interval']}",
         "status": STATUS[row["status"]],
-        "tone": "bad" if row["status"] in {"past_due", "unpaid", "canceled"} else "good",
+        "tone": TONES.get(row["status"], "bad"),
         "text": text,
         "end": end,
         "alive": "yes" if row["status"] not in ENDED else "",
@@ -216,9 +217,10 @@ def _plans(world: World, session: Row, row: Row) -> list[dict[str, Any]]:
     return [
         {
             "id": price["id"],
-            "name": name_of(world, {"price": price}),
+            "name": world.get("product", price["product"])["name"],
             "text": world.get("product", price["product"])["description"] or "",
             "amount": money(price["_amounts"][row["currency"]], row["currency"]),
+            "interval": price["recurring"]["interval"],
             "held": price["id"] == held,
         }
         for price in portal.offered_prices(world, configuration, row["currency"])
