@@ -13,7 +13,7 @@ from billing.sandbox.subscriptions import name_of
 from billing.sandbox.world import Row, World
 
 STEPS = {"hour": 3600, "day": DAY_S, "week": 7 * DAY_S}
-SHOWN = 40
+SHOWN = 25
 
 
 async def home(_request: web.Request) -> web.StreamResponse:
