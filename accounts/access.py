@@ -42,6 +42,8 @@ class Viewer:
     plan: Plan = FREE
     accepted: bool = False
     operator: bool = False
+    followed: tuple[int, ...] = ()
+    """The instruments that the organization chose, in its order; none: the market's first ones."""
 
     @property
     def is_visitor(self) -> bool:
@@ -102,8 +104,16 @@ def find_viewer(user: User, wanted: object) -> Viewer:
     accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
-    plan = plan_of(membership.organization.plan)
-    return Viewer(user.pk, membership.organization_id, Role(membership.role), plan, accepted, user.is_staff)
+    tenant = membership.organization
+    return Viewer(
+        user.pk,
+        tenant.pk,
+        Role(membership.role),
+        plan_of(tenant.plan),
+        accepted,
+        user.is_staff,
+        tuple(tenant.followed),
+    )
 
 
 def viewer_of_scope(scope: dict[str, Any]) -> Viewer:

@@ -101,6 +101,14 @@ class Organization(models.Model):
     name = models.CharField(_("name"), max_length=120)
     plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+    followed = ArrayField(
+        models.BigIntegerField(),
+        verbose_name=_("followed instruments"),
+        default=list,
+        blank=True,
+        editable=False,
+        help_text=_("Ids in the order of choice, over all markets; none of a market: its first ones"),
+    )
 
     objects: ClassVar[TenantManager[Self]] = TenantManager("pk")
 

@@ -41,6 +41,16 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},
+    "work on events of payments": {
+        "task": "billing.tasks.sweep_events",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "let time pass for subscriptions": {
+        "task": "billing.tasks.pass_time",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "retrain": {
         "task": "models_ml.tasks.retrain",
         "schedule": crontab(minute="30", hour="2"),

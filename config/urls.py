@@ -8,6 +8,7 @@ from config import api, metrics
 urlpatterns = [
     path("", include("signals.urls")),
     path("", include("accounts.urls")),
+    path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/", include((api.urlpatterns, "api"))),
     path("api/docs/", api.docs, name="api-docs"),

@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "config.middleware.RequestContextMiddleware",
     "accounts.middleware.TenantMiddleware",
+    "accounts.throttling.RateHeadersMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -140,6 +141,15 @@ EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
 
+# ---- billing: without a key nobody pays and DEFAULT_PLAN is everybody's
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
+BILLING_GRACE_DAYS = env.whole("BILLING_GRACE_DAYS", 7, low=0, high=90)
+BILLING_TRIAL_DAYS = env.whole("BILLING_TRIAL_DAYS", 14, low=0, high=730)
+BILLING_AUTOMATIC_TAX = env.flag("BILLING_AUTOMATIC_TAX")
+BILLING_CURRENCIES = [word.lower() for word in env.words("BILLING_CURRENCIES", "usd eur gbp")]
+
 # ---- pages
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -181,6 +191,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # what is seen is decided in the fetch
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.PlanThrottle"],
     "EXCEPTION_HANDLER": "config.api.problem",
 }
 SPECTACULAR_SETTINGS = {
