@@ -62,13 +62,13 @@ def open_session(attempt: CheckoutAttempt, user: User, back: str, done: str) -> 
     Raises:
         BillingError: Stripe did not answer (not permanent) or refused, or there is a subscription already.
     """
+    live = sync(attempt.organization_id, "checkout")  # kept, whatever comes of the rest
+    if live is not None and live.is_live:
+        raise BillingError(_("Your organization has a subscription already: change it instead of buying another."))
     with transaction.atomic():
         one_at_a_time(attempt.organization_id)
         locked = Attempt.objects.select_related("organization").get(pk=attempt.pk, state=Attempt.State.OPEN)
         customer = ensure_customer(locked.organization, user)
-        live = sync(locked.organization_id, "checkout")
-        if live is not None and live.is_live:
-            raise BillingError(_("Your organization has a subscription already: change it instead of buying another."))
         session = _session(locked, customer, back, done)
         if session.status != "open" or not session.url:
             raise BillingError(_("This payment page is closed: choose your plan once more."))

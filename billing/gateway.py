@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from billing.errors import BillingError
 
-TIMEOUT_S = (3.0, 10.0)
+CONNECT_S = 3.0
 RETRIES = 1
 PAGES = ("https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com")
 """Where Stripe's own pages live, for forms that lead there."""
@@ -30,12 +30,12 @@ def enabled() -> bool:
 
 def client() -> stripe.StripeClient:
     """The client of the configured account."""
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, settings.STRIPE_TIMEOUT_S)
 
 
 @lru_cache(maxsize=4)
-def _client(key: str, base: str) -> stripe.StripeClient:
-    http = stripe.RequestsClient(timeout=TIMEOUT_S)
+def _client(key: str, base: str, timeout_s: float) -> stripe.StripeClient:
+    http = stripe.RequestsClient(timeout=(CONNECT_S, timeout_s))
     return stripe.StripeClient(key, base_addresses={"api": base}, http_client=http, max_network_retries=RETRIES)
 
 

@@ -144,6 +144,7 @@ DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
 # ---- billing: without a key nobody pays and DEFAULT_PLAN is everybody's
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_TIMEOUT_S = env.number("STRIPE_TIMEOUT_S", 10, low=0.1, high=80)
 STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
 BILLING_GRACE_DAYS = env.whole("BILLING_GRACE_DAYS", 7, low=0, high=90)
 BILLING_TRIAL_DAYS = env.whole("BILLING_TRIAL_DAYS", 14, low=0, high=730)
