@@ -1,7 +1,6 @@
 """A shop to buy in: the sandbox over real HTTP, cards, and events delivered in whatever order a test wants."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import Organization
-from accounts.scoping import scope_to, unfenced
-from billing.models import StripeEvent, Subscription
+from accounts.scoping import scope_to
+from billing.models import CheckoutAttempt, StripeEvent, Subscription
 from billing.sandbox.checkout import Typed, open_session, pay
 from billing.sandbox.server import Sandbox
 from billing.webhooks import work
@@ -41,8 +40,6 @@ class Shop:
         assert answer.status_code == 302, answer.content.decode()[-2000:]
         assert answer.headers["Location"].startswith(self.sandbox.url)
         with scope_to(person.organization.pk):
-            from billing.models import CheckoutAttempt
-
             return CheckoutAttempt.objects.get(state="open").session_id
 
     def pay(self, session_id: str, number: str = GOOD) -> None:
@@ -54,6 +51,11 @@ class Shop:
     def buy(self, person: Person, price: str = "candor_pro_month", number: str = GOOD, currency: str = "usd") -> None:
         """From the plans page to a paid session; no event is delivered yet."""
         self.pay(self.to_payment(person, self.order(person, price, currency)), number)
+
+    def mend_card(self, number: str = GOOD) -> None:
+        """From now on every card on file behaves like this one."""
+        methods = self.sandbox.world.table("payment_method")
+        self.sandbox.call(lambda: [method.update(_number=number) for method in methods.values()])
 
     def deliver(self) -> list[StripeEvent]:
         """Deliver what is waiting, in order, and let the worker do it."""
@@ -102,11 +104,3 @@ def age(person: Person, **changes: object) -> None:
     """Move the stored copy's times, as if days had passed since it was read."""
     with scope_to(person.organization.pk):
         Subscription.objects.update(**changes)
-
-
-def kinds(events: Iterable[dict[str, Any]]) -> set[str]:
-    """The types among some events."""
-    return {event["type"] for event in events}
-
-
-__all__ = ["DAY", "FAILS_LATER", "GOOD", "SECRETS", "Shop", "age", "kinds", "plan_of", "post", "row_of", "sign", "unfenced"]

@@ -36,7 +36,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions", "/v1/subscriptions"])
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_checkout_can_be_tried_again_and_buys_once(
     shop: Shop, freebie: Person, settings: Settings, name: str, path: str
@@ -59,6 +59,15 @@ def test_a_broken_checkout_can_be_tried_again_and_buys_once(
     shop.pay(session)
     shop.deliver()
     assert (plan_of(freebie), len(rows(shop, "subscription"))) == ("pro", 1)
+
+
+def test_whether_there_is_a_subscription_is_asked_before_a_second_try(shop: Shop, freebie: Person) -> None:
+    order = shop.order(freebie)
+    session = shop.to_payment(freebie, order)
+    shop.sandbox.fault("down", path="/v1/subscriptions", times=-1)
+    assert freebie.client.post(order).status_code == 503
+    shop.sandbox.clear_faults()
+    assert shop.to_payment(freebie, order) == session
 
 
 def test_with_the_provider_away_plans_are_shown_and_nothing_is_sold(shop: Shop, freebie: Person) -> None:

@@ -18,7 +18,13 @@ from lib.clock import wall_now
 from tests.billing.shop import SECRETS, Shop, plan_of, post, row_of, sign
 from tests.people import Person
 
-EVENT = {"id": "evt_1", "object": "event", "type": "invoice.paid", "created": 1, "data": {"object": {"object": "invoice"}}}
+EVENT = {
+    "id": "evt_1",
+    "object": "event",
+    "type": "invoice.paid",
+    "created": 1,
+    "data": {"object": {"object": "invoice"}},
+}
 TEXT = json.dumps(EVENT)
 
 
