@@ -28,17 +28,18 @@ def notice_of(row: Subscription | None) -> Notice | None:
         return None
     due, plan = row.entitlement(wall_now()), plan_of(row.plan).title
     words = {
-        Phase.GRACE: ("warn", _("A payment failed. %s stays until the time below; then the Free plan applies.")),
-        Phase.LAPSED: ("bad", _("A payment is missing, so %s has ended. Pay the open invoice to get it back.")),
-        Phase.UNPAID: ("bad", _("A payment is missing, so %s has ended. Pay the open invoice to get it back.")),
-        Phase.INCOMPLETE: ("warn", _("The first payment for %s is not finished yet.")),
-        Phase.PAUSED: ("warn", _("%s is paused. Add a way to pay to go on.")),
-        Phase.ENDING: ("", _("%s is cancelled and ends at the time below. Nothing is deleted.")),
+        Phase.GRACE: ("warn", _("A payment failed. %(plan)s stays until %(at)s; then the Free plan applies.")),
+        Phase.LAPSED: ("bad", _("A payment is missing, so %(plan)s has ended. Pay the open invoice to get it back.")),
+        Phase.UNPAID: ("bad", _("A payment is missing, so %(plan)s has ended. Pay the open invoice to get it back.")),
+        Phase.INCOMPLETE: ("warn", _("The first payment for %(plan)s is not finished yet.")),
+        Phase.PAUSED: ("warn", _("%(plan)s is paused. Add a way to pay to go on.")),
+        Phase.ENDING: ("", _("%(plan)s is cancelled and ends on %(at)s. Nothing is deleted.")),
     }
     if due.phase not in words:
         return None
     tone, text = words[due.phase]
-    return Notice(tone, text % plan, due.until)
+    at = f"{due.until:%Y-%m-%d %H:%M} UTC" if due.until else ""
+    return Notice(tone, text % {"plan": plan, "at": at}, due.until)
 
 
 def banner_notice(viewer: Viewer | None) -> Notice | None:

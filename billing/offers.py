@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.plans import FREE, PLANS, Plan
 from billing.catalogue import INTERVALS, Catalogue, Price, is_upgrade
@@ -76,8 +77,8 @@ def points(plan: Plan) -> list[str]:
         _("%d days of history") % plan.history_days if plan.history_days else _("The whole history"),
         _("%d seats") % plan.seats,
         _("Alerts by %s") % ways,
-        _("%(many)s destinations, %(strategies)s strategies")
-        % {"many": plan.destinations, "strategies": plan.strategies},
+        ngettext("%d destination of alerts", "%d destinations of alerts", plan.destinations) % plan.destinations,
+        ngettext("%d strategy", "%d strategies", plan.strategies) % plan.strategies,
         _("%s API calls a day, with keys") % f"{plan.api_day:,}" if plan.api else _("No API keys"),
     ]
 

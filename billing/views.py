@@ -21,7 +21,7 @@ from billing.access import access_attempt, access_customer, access_subscription,
 from billing.catalogue import money, read_catalogue
 from billing.errors import BillingError
 from billing.forms import ChangeForm, WishForm
-from billing.gateway import client, enabled, page_origins, speaking
+from billing.gateway import client, enabled, is_sandbox, page_origins, speaking
 from billing.invoicing import invoices_of
 from billing.models import CheckoutAttempt, Subscription
 from billing.notices import notice_of
@@ -45,7 +45,7 @@ def paid(view: View[P]) -> View[P]:
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         access_organization(viewer_of(request))
         if not enabled():
-            return render(request, "billing/self_hosted.html", {"usage": access_usage(viewer_of(request))}, status=404)
+            return _page(request, "billing/self_hosted.html", {"usage": access_usage(viewer_of(request))}, status=404)
         response = view(request, *args, **kwargs)
         response._csp_update = {"form-action": page_origins()}  # type: ignore[attr-defined]  # django-csp's own hook
         response["Cache-Control"] = "no-store"
@@ -114,7 +114,7 @@ def returned(request: HttpRequest) -> HttpResponse:
     look = int(text) if text.isdecimal() and len(text) < 4 else 0
     arrived = row is not None and row.is_live
     context = {"subscription": row, "arrived": arrived, "gave_up": look >= WAITS}
-    response = render(request, "billing/return.html", context)
+    response = _page(request, "billing/return.html", context)
     if not arrived and look < WAITS:
         response["Refresh"] = f"{WAIT_S}; url={reverse('billing:return')}?look={look + 1}"
     return response
@@ -149,7 +149,7 @@ def change_plan(request: HttpRequest) -> HttpResponse:
         quote = changing.quote(row, request.GET.get("price", ""))
     except BillingError as error:
         return _plans(request, problem=str(error), status=422 if error.permanent else 503)
-    return render(request, "billing/change.html", {"quote": quote, "subscription": row})
+    return _page(request, "billing/change.html", {"quote": quote, "subscription": row})
 
 
 @paid
@@ -158,7 +158,7 @@ def cancel(request: HttpRequest) -> HttpResponse:
     """Ask once, then cancel for the end of the paid period."""
     row, user = _live(request), _buyer(request)
     if request.method != "POST":
-        return render(request, "billing/cancel.html", {"subscription": row})
+        return _page(request, "billing/cancel.html", {"subscription": row})
     return _end(request, row, user, ending=True)
 
 
@@ -179,7 +179,7 @@ def invoices(request: HttpRequest) -> HttpResponse:
         rows = invoices_of(customer) if customer else []
     except BillingError as error:
         rows, problem = [], error
-    return render(request, "billing/invoices.html", {"rows": rows, "problem": problem}, status=503 if problem else 200)
+    return _page(request, "billing/invoices.html", {"rows": rows, "problem": problem}, status=503 if problem else 200)
 
 
 @paid
@@ -197,6 +197,11 @@ def portal(request: HttpRequest) -> HttpResponse:
     except BillingError as error:
         return _overview(request, problem=error)
     return redirect(made.url)
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """A page of ours; where the sandbox answers in Stripe's place, it says so."""
+    return render(request, template, {**context, "sandbox": enabled() and is_sandbox()}, status=status)
 
 
 def _buyer(request: HttpRequest) -> User:
@@ -240,7 +245,7 @@ def _overview(request: HttpRequest, problem: BillingError | None = None) -> Http
         "problem": problem,
     }
     status = 200 if problem is None else 422 if problem.permanent else 503
-    return render(request, "billing/overview.html", context, status=status)
+    return _page(request, "billing/overview.html", context, status=status)
 
 
 def _plans(request: HttpRequest, *, problem: str = "", status: int = 422) -> HttpResponse:
@@ -252,7 +257,7 @@ def _plans(request: HttpRequest, *, problem: str = "", status: int = 422) -> Htt
     except BillingError as error:
         catalogue, context["away"] = None, str(error)
     context |= offers.choices(catalogue, viewer.plan, row, customer, request.GET)
-    return render(request, "billing/plans.html", context, status=status if problem else 200)
+    return _page(request, "billing/plans.html", context, status=status if problem else 200)
 
 
 def _order(request: HttpRequest, attempt: CheckoutAttempt, problem: str = "") -> HttpResponse:
@@ -267,7 +272,7 @@ def _order(request: HttpRequest, attempt: CheckoutAttempt, problem: str = "") ->
         "trial_days": offers.trial_days(access_subscription(viewer_of(request))),
         "problem": problem,
     }
-    response = render(request, "billing/order.html", context, status=503 if problem else 200)
+    response = _page(request, "billing/order.html", context, status=503 if problem else 200)
     if problem:
         response["Retry-After"] = str(RETRY_AFTER_S)
     return response

@@ -58,7 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
         follow(organization, chosen, market, request.user)
     except PlanLimit as error:
         return _page(request, viewer, organization, market, chosen=chosen, problem=error)
-    messages.success(request, _("Saved. Open boards follow within a minute."))
+    messages.success(request, _("Saved. Open boards follow at once."))
     return redirect("instruments")
 
 

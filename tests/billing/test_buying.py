@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -24,7 +25,7 @@ def open_sessions(shop: Shop) -> list[dict[str, object]]:
     return [row for row in rows(shop, "checkout.session") if row["status"] == "open"]
 
 
-FAULTS = {
+FAULTS: dict[str, dict[str, Any]] = {
     "down": {"kind": "down"},
     "500": {"kind": "status", "status": 500},
     "503": {"kind": "status", "status": 503},

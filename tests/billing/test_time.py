@@ -27,7 +27,7 @@ def lapsing(shop: Shop, owner: Person, manager: Person, teammate: Person) -> Per
 
 
 def subjects(outbox: Outbox) -> list[tuple[str, str]]:
-    return [(message.subject, message.to[0]) for message in outbox]
+    return [(str(message.subject), message.to[0]) for message in outbox]
 
 
 def since(when: datetime) -> dict[str, datetime]:
