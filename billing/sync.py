@@ -10,6 +10,7 @@ from datetime import datetime
 
 import stripe
 import structlog
+from django.core.cache import cache
 from django.db import transaction
 
 from accounts.models import Organization
@@ -22,8 +23,11 @@ from billing.locking import one_at_a_time
 from billing.models import CheckoutAttempt, Customer, Subscription
 from billing.state import ENTITLED, LIVE_STATUSES, Entitlement
 from lib.clock import from_epoch, wall_now
+from lib.transactions import on_commit
 
 ACTOR = "stripe"
+NEXT_LOOK = "billing:next-look"
+"""The cache's key that lets looks at the clock pass; what was just read may be due earlier."""
 _RANK = {"active": 0, "trialing": 1, "past_due": 2, "unpaid": 3, "paused": 4, "incomplete": 5}
 
 log = structlog.get_logger(__name__)
@@ -51,6 +55,7 @@ def sync(organization_id: int, cause: str) -> Subscription | None:
         row = _store(customer, found, before)
         _settle(customer, row)
         apply(row, before.facts.status if before else "", cause)
+        on_commit(lambda: cache.delete(NEXT_LOOK))
         return row
 
 

@@ -1,11 +1,12 @@
 """What happens without anybody asking: events, and the passing of time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from celery import shared_task
+from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from accounts.audit import operator_work
 from accounts.models import Organization
@@ -16,7 +17,7 @@ from billing.gateway import enabled
 from billing.locking import one_at_a_time
 from billing.models import StripeEvent, Subscription
 from billing.state import LIVE_STATUSES, Phase
-from billing.sync import apply, sync
+from billing.sync import NEXT_LOOK, apply, sync
 from billing.webhooks import work
 from lib.clock import wall_now
 
@@ -26,6 +27,7 @@ MOST_ATTEMPTS = 288
 """A day of tries; then a person has to look, in the console."""
 STALE_AFTER = timedelta(hours=24)
 WARN_BEFORE = timedelta(days=2)
+LOOK_EVERY = timedelta(minutes=15)
 BATCH = 100
 
 log = structlog.get_logger(__name__)
@@ -51,8 +53,12 @@ def sweep_events() -> int:
 
 @shared_task
 def pass_time() -> int:
-    """Apply what changes by the clock alone, and read again what was not read for a day; the number looked at."""
-    if not enabled():
+    """Apply what changes by the clock alone, and read again what was not read for a day; the number looked at.
+
+    Looking across organizations is written down each time, so it looks when something is due, or after a quarter of
+    an hour.
+    """
+    if not enabled() or cache.get(NEXT_LOOK):
         return 0
     now = wall_now()
     with transaction.atomic(), operator_work("task:billing", "subscriptions that time changes"):
@@ -60,10 +66,18 @@ def pass_time() -> int:
         timed = living.filter(Q(status="past_due") | Q(cancel_at_period_end=True, period_end__lte=now))
         stale = living.filter(synced_at__lt=now - STALE_AFTER)[:BATCH]
         found = {row.organization_id: row.synced_at for row in (*timed, *stale)}
+        _wait_for(living, now)
     for organization_id, synced_at in found.items():
         with transaction.atomic(), scope_to(organization_id):
             _look(organization_id, again=synced_at < now - STALE_AFTER)
     return len(found)
+
+
+def _wait_for(living: QuerySet[Subscription], now: datetime) -> None:
+    """Let the next looks pass until the first change that time alone will bring."""
+    due = [row.entitlement(now).until for row in living.filter(Q(status="past_due") | Q(cancel_at_period_end=True))]
+    edges = [edge for until in due if until is not None for edge in (until - WARN_BEFORE, until) if edge > now]
+    cache.set(NEXT_LOOK, True, max(1, int((min([*edges, now + LOOK_EVERY]) - now).total_seconds())))
 
 
 def _look(organization_id: int, *, again: bool) -> None:

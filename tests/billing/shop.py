@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import stripe
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
@@ -13,6 +14,7 @@ from accounts.scoping import scope_to
 from billing.models import CheckoutAttempt, StripeEvent, Subscription
 from billing.sandbox.checkout import Typed, open_session, pay
 from billing.sandbox.server import Sandbox
+from billing.sync import NEXT_LOOK
 from billing.webhooks import work
 from lib.clock import epoch, wall_now
 from tests.people import Person
@@ -104,3 +106,4 @@ def age(person: Person, **changes: object) -> None:
     """Move the stored copy's times, as if days had passed since it was read."""
     with scope_to(person.organization.pk):
         Subscription.objects.update(**changes)
+    cache.delete(NEXT_LOOK)

@@ -1,5 +1,6 @@
 """What passes by itself: grace, ends of periods, copies that are old; and who is told by mail."""
 
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.core.mail import EmailMessage
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import AuditEntry
-from accounts.scoping import scope_to
+from accounts.scoping import scope_to, unfenced
 from billing import tasks
 from billing.models import Subscription
 from lib.clock import wall_now
@@ -120,6 +121,24 @@ def test_what_was_not_read_for_a_day_is_read(shop: Shop, freebie: Person) -> Non
     age(freebie, synced_at=wall_now() - timedelta(hours=25))
     assert tasks.pass_time() == 1
     assert plan_of(freebie) == "desk"
+
+
+def test_it_looks_when_something_is_due_and_no_more(shop: Shop, lapsing: Person) -> None:
+    shop.deliver()
+    age(lapsing, **since(wall_now() - timedelta(days=7) + timedelta(seconds=2)))
+
+    def looks() -> int:
+        with unfenced():
+            return AuditEntry.objects.filter(action="operator.work", actor="task:billing").count()
+
+    before = looks()
+    for _ in range(5):
+        tasks.pass_time()
+    assert (looks(), plan_of(lapsing)) == (before + 1, "pro")
+    shop.sandbox.fault("down", times=-1)
+    time.sleep(2.2)
+    tasks.pass_time()
+    assert (looks(), plan_of(lapsing)) == (before + 2, "free")
 
 
 def test_without_a_key_no_time_passes(shop: Shop, lapsing: Person, settings: Settings) -> None:
