@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("accounts.identity.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
+    path("billing/", include("billing.urls")),
     path("accounts/", include("allauth.account.urls")),
     *NO_PHONES,
     path("_allauth/", include("allauth.headless.urls")),

@@ -126,7 +126,9 @@ def _credential() -> dict[str, Any]:
     made = AttestedCredentialData.create(Aaguid.NONE, token_bytes(16), key)
     facts = AuthenticatorData.create(sha256(b"testserver").digest(), AuthenticatorData.FLAG.AT | 1, 0, made)
     asked = CollectedClientData.create("webauthn.create", token_bytes(32), "http://testserver")
-    answer = AuthenticatorAttestationResponse(asked, AttestationObject.create("none", facts, {}))
+    answer = AuthenticatorAttestationResponse(
+        client_data=asked, attestation_object=AttestationObject.create("none", facts, {})
+    )
     return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))
 
 
