@@ -19,6 +19,7 @@ from accounts.scoping import scope_to
 from accounts.tasks import TenantTask
 from config.asgi import application
 from config.celery import app as celery
+from tests.billing.shop import Shop
 from tests.isolation.inventory import owner_path, routes, tasks, tenant_models
 from tests.isolation.rules import SOCKETS, TASKS, TENANT_TASKS
 from tests.isolation.walk import Walk, unlisted
@@ -100,7 +101,7 @@ WALLS = {"both walls": nullcontext, "code alone": code_alone, "database alone": 
 
 
 @pytest.mark.parametrize("walls", WALLS)
-def test_nothing_of_another_tenant_is_reached(walls: str, ours: Side, theirs: Side) -> None:
+def test_nothing_of_another_tenant_is_reached(walls: str, ours: Side, theirs: Side, shop: Shop) -> None:
     with override_settings(ACCOUNT_RATE_LIMITS=False), WALLS[walls]():
         report = Walk(ours, theirs, nowhere(theirs)).run(with_console=walls == "both walls")
     folder = Path(settings.VAR_DIR) / "reports"

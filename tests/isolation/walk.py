@@ -79,7 +79,7 @@ class Walk:
         """With one's own rows: who is too little is refused, who is enough is not; nobody reads the others' words."""
         for method in METHODS:
             response = self._send(name, rule, caller, method, self.ours)
-            entitled = RANKS[caller] >= rule.needs and not rule.personal
+            entitled = RANKS[caller] >= rule.least(method) and not rule.personal
             allowed = entitled and (method in rule.methods or bool(rule.why))
             if not allowed and not _is_refusal(response):
                 self._find(name, caller, method, f"was let in with {response.status_code}")
