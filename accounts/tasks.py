@@ -7,6 +7,7 @@ from celery import Task
 from prometheus_client import Histogram
 
 from accounts.scoping import scope_to
+from lib.sending import send_soon
 from lib.transactions import on_commit
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,4 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def enqueue(self, organization_id: int, *args: object, **kwargs: object) -> None:
         """Start after the surrounding transaction commits."""
-        on_commit(lambda: _start(self, (organization_id, *args), kwargs))
-
-
-def _start(task: TenantTask, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    task.apply_async(args, kwargs)
+        on_commit(lambda: send_soon(self, organization_id, *args, **kwargs))

