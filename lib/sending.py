@@ -23,6 +23,8 @@ UNSENT = Counter("candor_tasks_unsent_total", "Tasks that the broker did not tak
 QUEUE = 1000  # tasks a process holds while the broker is away; the sweeper finds what the oldest were for
 ANSWER_S = 1
 """What the broker may take for one task; the workers' own connections are more patient."""
+IMPATIENT = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, "max_retries": 0}
+"""Of a connection that says soon that it cannot; kombu's own would try again for ever."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Letter:
     task: "Task[Any, Any]"
     args: tuple[object, ...]
     kwargs: dict[str, object]
+    options: dict[str, Any]
     expires: datetime | None
     context: contextvars.Context
 
@@ -72,7 +75,8 @@ class Sender:
     def _send(self, letter: Letter) -> None:
         try:
             self._connection = self._connection or _connection()
-            letter.task.apply_async(letter.args, letter.kwargs, expires=letter.expires, connection=self._connection)
+            options = letter.options | {"connection": self._connection}
+            letter.task.apply_async(letter.args, letter.kwargs, **options)
         except (OperationalError, redis.RedisError, OSError) as error:
             UNSENT.labels(letter.task.name).inc()
             if not self._failing:
@@ -99,13 +103,12 @@ def send_soon(task: "Task[Any, Any]", *args: object, expires_s: float | None = N
         expires_s: seconds from now after which it is not worth running any more; None for never.
     """
     expires = None if expires_s is None else wall_now() + timedelta(seconds=expires_s)
+    options: dict[str, Any] = {} if expires is None else {"expires": expires}
     if not settings.REDIS_URL:  # the queue is in this process and takes it at once
-        task.apply_async(args, kwargs, expires=expires)
+        task.apply_async(args, kwargs, **options)
         return
-    _sender.offer(Letter(task, args, kwargs, expires, contextvars.copy_context()))
+    _sender.offer(Letter(task, args, kwargs, options, expires, contextvars.copy_context()))
 
 
 def _connection() -> Connection:
-    """A connection that says within `ANSWER_S` that it cannot; kombu's own would try again for ever."""
-    options = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, "max_retries": 0}
-    return current_app.connection_for_write(transport_options=options, connect_timeout=ANSWER_S)
+    return current_app.connection_for_write(transport_options=IMPATIENT, connect_timeout=ANSWER_S)

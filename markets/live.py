@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 CONNECTS = Counter("candor_feed_connects_total", "Streams opened", ["venue"])
 GARBAGE = Counter("candor_feed_garbage_total", "Events that made no sense", ["venue"])
 
+REPEATED = Counter("candor_candles_repeated_total", "Closed candles that the stream told again", ["venue"])
+UNORDERED = Counter("candor_candles_out_of_order_total", "Closed candles that came after a later one", ["venue"])
+
 WIND_UP_S = 5.0
 
 OnTick = Callable[[int, float, Ohlcv], None]
@@ -248,10 +251,13 @@ class Feed:
     def _closed(self, series: Series, candle: Ohlcv) -> None:
         """A candle closed by the venue's word; what it leaves open behind it is asked for."""
         if candle == series.last:
+            REPEATED.labels(self.venue.key).inc()
             return
         flags = TaintFlag.CLOCK_SKEW if self.skew.suspect else TaintFlag.NONE
         if candle.open_time < series.last_open:
             flags |= TaintFlag.OUT_OF_ORDER
+            UNORDERED.labels(self.venue.key).inc()
+            log.info("candle_out_of_order", symbol=series.symbol, open_time=candle.open_time, newest=series.last_open)
         elif _sound(candle):
             missing = open_minutes(series.calendar, series.last_open + MINUTE_S, candle.open_time)
             self.repairer.need(series, missing[-self.limits.backfill_s // MINUTE_S :], live=True)
@@ -339,6 +345,7 @@ class Feed:
 
     async def _report_for_ever(self) -> None:
         while True:
+            self.states.unreadable(getattr(self.venue, "frames", None), time.monotonic())
             self.states.judge(time.monotonic(), market_now())
             await self.database.insist(self.states.write)
             await self._follow(await self.database.insist(self._followed))

@@ -19,4 +19,5 @@ ARTIFACTS_DIR = Path(VAR_DIR) / "test-artifacts"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 (BASE_DIR / "static" / "dist").mkdir(parents=True, exist_ok=True)
+SOCKET_ACCEPTS_A_SECOND = 10_000.0  # tests open sockets as they like
 GALLERY = True  # the page that shows every widget in every state
