@@ -3,6 +3,7 @@
 import contextvars
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,10 +40,19 @@ class Letter:
     context: contextvars.Context
 
 
-class Sender:
-    """The thread of one process that speaks to the broker."""
+def _connection() -> Connection:
+    return current_app.connection_for_write(transport_options=IMPATIENT, connect_timeout=ANSWER_S)
 
-    def __init__(self) -> None:
+
+class Sender:
+    """The thread of one process that speaks to the broker.
+
+    Args:
+        connect: makes an impatient connection.
+    """
+
+    def __init__(self, connect: Callable[[], Connection] = _connection) -> None:
+        self._connect = connect
         self._letters: deque[Letter] = deque(maxlen=QUEUE)
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -74,7 +84,7 @@ class Sender:
 
     def _send(self, letter: Letter) -> None:
         try:
-            self._connection = self._connection or _connection()
+            self._connection = self._connection or self._connect()
             options = letter.options | {"connection": self._connection}
             letter.task.apply_async(letter.args, letter.kwargs, **options)
         except (OperationalError, redis.RedisError, OSError) as error:
@@ -108,7 +118,3 @@ def send_soon(task: "Task[Any, Any]", *args: object, expires_s: float | None = N
         task.apply_async(args, kwargs, **options)
         return
     _sender.offer(Letter(task, args, kwargs, options, expires, contextvars.copy_context()))
-
-
-def _connection() -> Connection:
-    return current_app.connection_for_write(transport_options=IMPATIENT, connect_timeout=ANSWER_S)

@@ -62,7 +62,7 @@ LEFT: dict[int, Traces] = {
     40: Traces("sockets_deferred", "candor_sockets_deferred_total"),
     48: Traces("feed_disconnected", "candor_feed_connects_total", RECONNECTED),
 }
-"""9 is how a venue is, and no fault of it; 25 to 27, 39 and 47 are tested where their code is, and assert theirs there; 29 is an operator's act."""
+"""9 is how a venue is, 29 an operator's act; 25 to 27, 39 and 47 are tested where their code is, and assert it."""
 
 
 def untraced(number: int, witness: Witness) -> list[str]:

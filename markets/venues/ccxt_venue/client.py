@@ -31,7 +31,7 @@ from markets.venues.ccxt_venue.streaming import Session
 log = logging.getLogger(__name__)
 
 PAGE = 1000
-CLOCK_JUMP_S = 1.0
+CLOCK_JUMP_S, CLOCK_ANSWER_S = 1.0, 2.0
 CHANNELS = frozenset({"candles", "book", "trades"})
 
 
@@ -190,14 +190,14 @@ class CcxtVenue(Venue):
     async def clock_skew(self) -> float | None:
         """Venue clock minus ours in seconds, half the round trip taken off.
 
-        None where the venue tells no time, and where our clock was set while it was asked.
+        None where the venue tells no time, took too long to, or our clock was set while it was asked.
         """
         if not self._rest.has.get("fetchTime"):
             return None
         before, began = self._now(), monotonic()
         theirs = parse.stamp_ms(await self._call(self._rest.fetch_time), "venue time") / 1000
         after, took = self._now(), monotonic() - began
-        if abs(after - before - took) > CLOCK_JUMP_S:
+        if not -CLOCK_JUMP_S <= after - before <= took + CLOCK_JUMP_S or took > CLOCK_ANSWER_S:
             return None
         if theirs == int(theirs):  # Kraken tells whole seconds: on average half of one has passed since
             theirs += 0.5
