@@ -78,7 +78,7 @@ class SkewMeter:
         if abs(venue - others) < abs(others):
             return f"our clock is {-venue:+.1f} s off: the venue and {names} agree"
         if abs(others) <= WARN_S:
-            return f"the venue's clock is {venue:+.1f} s from ours; {names} agree with us"
+            return f"the venue's clock is {venue:+.1f} s from ours; by ours goes {names}"
         return f"the venue's clock is {venue:+.1f} s from ours, {names} {others:+.1f} s"
 
     def _only_others(self, others: float, names: str) -> str:

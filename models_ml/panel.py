@@ -200,19 +200,20 @@ def _gather(
         model, (answer, latency[:, place]) = ready[seat], answers[seat]
         ids[place] = model.model_id
         probabilities[:, place], direction[:, place], abstained[:, place] = cast_votes(answer, model, rows)
-    _count(abstained, ready)
+    _count(abstained)
     return PanelVotes(probabilities, direction, abstained, latency, ids)
 
 
-def _count(abstained: NDArray[np.int8], ready: Mapping[str, LoadedModel]) -> None:
-    """Abstentions by seat and reason; of seats that were asked, what they could not answer is told as well."""
+def _count(abstained: NDArray[np.int8]) -> None:
+    """Abstentions by seat and reason; answers that are no probabilities are told as well."""
     for place, seat in enumerate(SEATS):
         for value, rows in zip(*np.unique(abstained[:, place], return_counts=True), strict=True):
-            if value:
-                reason = AbstainReason(int(value)).name.lower()
-                ABSTAINED.labels(seat, reason).inc(int(rows))
-                if seat in ready:
-                    log.warning("voter_abstained", voter=seat, reason=reason, rows=int(rows))
+            if not value:
+                continue
+            reason = AbstainReason(int(value))
+            ABSTAINED.labels(seat, reason.name.lower()).inc(int(rows))
+            if reason is AbstainReason.BAD_INPUT:
+                log.warning("votes_refused", voter=seat, rows=int(rows))
 
 
 def cast_votes(

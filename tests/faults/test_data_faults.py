@@ -179,7 +179,7 @@ def disagrees(stage: Stage, error_s: float, *, ours: bool) -> list[str]:
         stage.clock_error_s = error_s
     else:
         stage.server.script(skew_s=error_s)
-    words = f"our clock is {error_s:+.0f}"[:15] if ours else "kraken agree with us"
+    words = f"our clock is {error_s:+.0f}"[:15] if ours else "by ours goes kraken"
     named = stage.comes(lambda: words in stage.detail(), ALARM_S)
     found = [] if named else [f"I7: the state says {stage.detail()!r}, not {words!r}"]
     found += untraced(11, stage.witness)

@@ -56,10 +56,15 @@ def house(
     with django_db_blocker.unblock():
         try:
             with processes.running(), moved_in(processes) as made:
-                made.stage.patience_s = 60.0
                 yield made
         finally:
             flush()
+
+
+def begin(house: House) -> None:
+    """A further scenario in the house."""
+    house.stage.begin()
+    house.stage.patience_s = 60.0
 
 
 def whole(house: House) -> None:
@@ -105,7 +110,7 @@ STORED_S = 1.0
 
 
 def test_16_a_slow_redis_slows_no_page(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     with traced(house, 16) as lost:
         assert slows(house) == []
         whole(house)
@@ -113,7 +118,7 @@ def test_16_a_slow_redis_slows_no_page(house: House) -> None:
 
 
 def test_16_a_silent_redis_holds_up_no_feed(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     house.stage.minute()
     assert falls_silent(house, 3) == []
     house.stage.minute(wait=())
@@ -121,7 +126,7 @@ def test_16_a_silent_redis_holds_up_no_feed(house: House) -> None:
 
 
 def test_16_is_seen_where_the_feed_waits_for_the_broker(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     another_feed(house, "waiting")
     house.stage.minute()
     assert broken(falls_silent(house, 3), "I8")
@@ -145,7 +150,7 @@ def start_feed(house: House, *defects: str) -> None:
 
 
 def test_16_a_full_redis_costs_no_row(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     client = house.processes.client()
     with traced(house, 16) as lost:
         with no_sweeper():
@@ -192,7 +197,7 @@ def nothing_due() -> Iterator[None]:
 
 
 def test_21_a_wedged_worker_turns_health_red(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     with traced(house, 21) as lost:
         assert wedges(house) == []
     assert lost == []
@@ -200,7 +205,7 @@ def test_21_a_wedged_worker_turns_health_red(house: House) -> None:
 
 
 def test_21_is_seen_where_nobody_knows_what_is_due(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     with nothing_due():
         assert broken(wedges(house), "I7")
     whole(house)
@@ -212,21 +217,23 @@ def test_21_is_seen_where_nobody_knows_what_is_due(house: House) -> None:
 def orphans(house: House) -> list[str]:
     """Beat is dead, and the ordinary task of a minute is lost: nobody sweeps."""
     house.processes.kill("beat")
-    house.processes.kill("worker", signal.SIGSTOP)
+    house.processes.kill("worker")  # a stopped one would keep the task that Redis has already given it
     house.stage.minute(wait=())
     time.sleep(1)
     house.processes.client().flushall()
-    house.processes.kill("worker", signal.SIGCONT)
+    house.processes.worker("worker")
     house.stage.move(house.stage.now + 44)
     red = house.stage.comes(lambda: house.processes.health().get("deciding") is False, 10)
     return [] if red else ["I7: nobody says that nothing is decided"]
 
 
 def test_23_without_beat_the_next_one_makes_up(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     with traced(house, 23) as lost:
         with no_sweeper():
+            ready = house.processes.logged("worker", "ready.")
             assert orphans(house) == []
+            house.processes.wait_logged("worker", "ready.", more_than=ready)
             before = house.processes.logged("beat", "beat leads")
             house.processes.beat("beat", *LOOKS_OFTEN)
             house.processes.wait_logged("beat", "beat leads", more_than=before)
@@ -238,7 +245,7 @@ def test_23_without_beat_the_next_one_makes_up(house: House) -> None:
 
 
 def test_a_dead_feed_is_shown(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     house.stage.minute()
     assert house.processes.health()["feed"]["state"] == "live"
     house.processes.kill("feed")
@@ -271,13 +278,13 @@ def restarts(house: House, page: Listener) -> list[str]:
 
 @pytest.mark.parametrize("turn", range(10 if FULL else 1))
 def test_29_a_restart_loses_and_doubles_nothing(house: House, turn: int) -> None:
-    house.stage.begin()
+    begin(house)
     assert restarts(house, house.page) == []
     whole(house)
 
 
 def test_29_is_seen_where_a_page_forgets_its_place(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     with house.open_page(Forgetful) as page:
         assert house.stage.comes(lambda: page.connects > 0, 10)
         assert heard(house, 10, page)
@@ -350,14 +357,14 @@ def storms(house: House) -> list[str]:
 
 
 def test_40_a_storm_of_reconnects_is_borne(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     assert storms(house) == []
     house.stage.minute()
     whole(house)
 
 
 def test_40_is_seen_where_the_door_stands_open(house: House) -> None:
-    house.stage.begin()
+    begin(house)
     another_web(house, SOCKET_ACCEPTS_A_SECOND="1000000")
     assert storms(house) != []
     another_web(house)

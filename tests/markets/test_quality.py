@@ -113,7 +113,7 @@ def test_skew_is_the_largest_difference_and_a_told_one_wins() -> None:
     ("venue", "others", "warning"),
     [
         (0.4, {"kraken": -0.2}, ""),
-        (90.0, {"kraken": 0.2}, "the venue's clock is +90.0 s from ours; kraken agree with us"),
+        (90.0, {"kraken": 0.2}, "the venue's clock is +90.0 s from ours; by ours goes kraken"),
         (90.0, {"kraken": 89.0, "coinbase": 91.0}, "our clock is -90.0 s off: the venue and coinbase and kraken agree"),
         (-2.0, {"kraken": -1.8}, "our clock is +2.0 s off: the venue and kraken agree"),
         (7.0, {"kraken": -7.0}, "the venue's clock is +7.0 s from ours, kraken -7.0 s"),
