@@ -39,4 +39,4 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def enqueue(self, organization_id: int, *args: object, **kwargs: object) -> None:
         """Start after the surrounding transaction commits."""
-        on_commit(lambda: send_soon(self, organization_id, *args, **kwargs))
+        on_commit(lambda: send_soon(self, (organization_id, *args), kwargs))

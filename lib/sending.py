@@ -102,7 +102,13 @@ class Sender:
 _sender = Sender()
 
 
-def send_soon(task: "Task[Any, Any]", *args: object, expires_s: float | None = None, **kwargs: object) -> None:
+def send_soon(
+    task: "Task[Any, Any]",
+    args: tuple[object, ...] = (),
+    kwargs: dict[str, object] | None = None,
+    *,
+    expires_s: float | None = None,
+) -> None:
     """Hand a task to the broker without waiting for it.
 
     Where the broker is away the task is lost and counted: what must happen is found in the database by a sweeper.
@@ -115,6 +121,6 @@ def send_soon(task: "Task[Any, Any]", *args: object, expires_s: float | None = N
     expires = None if expires_s is None else wall_now() + timedelta(seconds=expires_s)
     options: dict[str, Any] = {} if expires is None else {"expires": expires}
     if not settings.REDIS_URL:  # the queue is in this process and takes it at once
-        task.apply_async(args, kwargs, **options)
+        task.apply_async(args, kwargs or {}, **options)
         return
-    _sender.offer(Letter(task, args, kwargs, options, expires, contextvars.copy_context()))
+    _sender.offer(Letter(task, args, kwargs or {}, options, expires, contextvars.copy_context()))

@@ -10,11 +10,11 @@ from signals import tasks
 @receiver(candle_closed)
 def decide(sender: object, close_time: int, instrument_ids: list[int], received: float, **kwargs: object) -> None:
     """A minute closed: decide it, then judge what expired with it."""
-    send_soon(tasks.decide_minute, close_time, instrument_ids, received, expires_s=120)
+    send_soon(tasks.decide_minute, (close_time, instrument_ids, received), expires_s=120)
     send_soon(tasks.resolve_outcomes, expires_s=30)
 
 
 @receiver(feed_changed)
 def show_feeds(sender: object, venue_id: int, **kwargs: object) -> None:
     """A feed changed its state: open pages are told."""
-    send_soon(tasks.tell_feeds, venue_id, expires_s=60)
+    send_soon(tasks.tell_feeds, (venue_id,), expires_s=60)

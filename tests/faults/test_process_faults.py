@@ -91,6 +91,8 @@ def moved_in(processes: Processes) -> Iterator[House]:
 
         with open_page(Listener) as page:
             stage.until(lambda: page.connects > 0, what="the page to be connected")
+            # While the others started nobody talked, so the feed may be about to connect anew.
+            assert stage.recovers(), "the feed is not live"
             stage.minute()
             yield House(processes, stage, page, broker, open_page)
 
