@@ -6,7 +6,7 @@ import threading
 import time
 from http.client import HTTPConnection
 
-READERS = 4
+READERS = 2
 TIMEOUT_S = 20
 
 
