@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from celery import shared_task
+from celery._state import _set_task_join_will_block  # type: ignore[attr-defined]  # not in the stubs
 
 from config.processes import start_worker
 from lib.sending import send_soon
@@ -26,6 +27,7 @@ def worker() -> Iterator[None]:
     stop = start_worker()
     yield
     stop()
+    _set_task_join_will_block(False)  # a worker says so for the whole process, and does not take it back
 
 
 @pytest.mark.django_db(transaction=True)
