@@ -65,6 +65,8 @@ def house(
 
 def begin(house: House) -> None:
     """A further scenario in the house."""
+    # A feed that heard nothing for ten seconds, as between two scenarios, connects anew.
+    assert house.stage.recovers(), "the feed is not live"
     house.stage.begin()
     house.stage.patience_s = 60.0
 
