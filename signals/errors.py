@@ -4,11 +4,12 @@ import sys
 from http import HTTPStatus
 
 from django.db import InterfaceError, InternalError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 
 READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
 RETRY_AFTER_S = 5
+API = "/api/v1/"
 
 WORDS: dict[int, tuple[str, str]] = {
     400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
@@ -21,8 +22,11 @@ WORDS: dict[int, tuple[str, str]] = {
 
 
 def error_page(request: HttpRequest, status: int) -> HttpResponse:
-    """The page of one status."""
+    """The page of one status; below /api/ its words as JSON."""
     title, remedy = WORDS[status]
+    if request.path.startswith(API):
+        body = {"detail": f"{title}. {remedy}", "request_id": getattr(request, "request_id", "")}
+        return JsonResponse(body, status=status, headers={"Cache-Control": "no-store"})
     context = {
         "status": int(status),
         "title": title,
