@@ -20,6 +20,8 @@ from django.urls import reverse
 from django_scopes import scopes_disabled
 from rest_framework.request import Request
 
+from accounts.identity.clocks import has_ended
+from accounts.identity.factors import has_mfa
 from accounts.models import (
     MANAGING_ROLES,
     WRITING_ROLES,
@@ -46,7 +48,7 @@ class Viewer:
     """Who looks at a page, a socket or an answer, reduced to what decides what they see.
 
     A visitor has no user and the Free plan. A member who has not accepted the terms and the risk disclaimer sees no
-    more of the signals than a visitor does.
+    more of the signals than a visitor does; nor does one whose organization asks for a second factor they lack.
     """
 
     user_id: int | None = None
@@ -55,6 +57,7 @@ class Viewer:
     plan: Plan = FREE
     accepted: bool = False
     operator: bool = False
+    mfa_missing: bool = False
 
     @property
     def is_visitor(self) -> bool:
@@ -79,7 +82,7 @@ class Viewer:
     @property
     def is_live(self) -> bool:
         """Sees rounds and signals under the rules of their own plan."""
-        return self.organization_id is not None and self.accepted
+        return self.organization_id is not None and self.accepted and not self.mfa_missing
 
     @property
     def delay_s(self) -> int:
@@ -115,8 +118,10 @@ def find_viewer(user: User, wanted: object) -> Viewer:
     accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
-    plan = plan_of(membership.organization.plan)
-    return Viewer(user.pk, membership.organization_id, Role(membership.role), plan, accepted, user.is_staff)
+    organization = membership.organization
+    missing = organization.requires_mfa and not has_mfa(user)
+    plan = plan_of(organization.plan)
+    return Viewer(user.pk, organization.pk, Role(membership.role), plan, accepted, user.is_staff, missing)
 
 
 def viewer_of_scope(scope: dict[str, Any]) -> Viewer:
@@ -130,6 +135,8 @@ def viewer_of_scope(scope: dict[str, Any]) -> Viewer:
         return VISITOR
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    if has_ended(request.session):
+        return VISITOR
     return viewer_of_user(get_user(request), request.session.get(SESSION_ORGANIZATION))
 
 

@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from accounts import dangerous
+from accounts.identity import console  # noqa: F401  # importing it registers its pages
 from accounts.models import Acceptance, ApiKey, AuditEntry, DataExport, Invitation, Membership, Organization, User
 from accounts.models import TenantSecret as Secret
 

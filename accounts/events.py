@@ -15,3 +15,6 @@ What the law wants kept (invoices) is anonymised by the receiver; an error in a 
 
 organization_erasing = Signal()
 """Sent with `organization_id: int`, in the same way, before the organization's rows go."""
+
+sessions_ended = Signal()
+"""Sent with `user_id: int` when sessions of a person were ended by an act of theirs or by an operator."""

@@ -19,6 +19,7 @@ from lib.origin import origin, within
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REFUSED = 400
+UNAUTHORIZED = 401
 AS_ONESELF = ("account_logout", "accounts:end-impersonation")
 """Routes that an impersonating operator uses as themselves."""
 CLOSED = ("/accounts/", "/privacy/", "/_allauth/", "/api/v1/auth/")
@@ -38,7 +39,7 @@ class TenantMiddleware:
         """Answer the request; visitors who only read need no transaction."""
         request.viewer = VISITOR  # type: ignore[attr-defined]  # read through access.viewer_of
         user = request.user
-        in_console = request.path.startswith(_admin_root())
+        in_console = request.path.startswith(admin_root())
         if not isinstance(user, User):
             if in_console:
                 raise Http404
@@ -65,7 +66,7 @@ class TenantMiddleware:
             raise Http404
         request.user = user
         request.impersonation = {"operator": operator, "user": user, "until": seen_as.until}  # type: ignore[attr-defined]  # for the banner
-        if request.path.startswith(_admin_root()):
+        if request.path.startswith(admin_root()):
             raise Http404
         with acting_as(user.pk), ExitStack() as stack:
             viewer = find_viewer(user, seen_as.organization_id)
@@ -79,7 +80,7 @@ class TenantMiddleware:
     def _answer(self, request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
             response = self.get_response(request)
-            if response.status_code >= REFUSED:
+            if response.status_code >= REFUSED and not _goes_on(request, response):
                 transaction.set_rollback(True)
         return response
 
@@ -99,7 +100,13 @@ def _from_operators_network() -> bool:
     return not settings.CONSOLE_NETWORKS or within(origin().ip, settings.CONSOLE_NETWORKS)
 
 
-def _admin_root() -> str:
+def _goes_on(request: HttpRequest, response: HttpResponse) -> bool:
+    """Whether a 401 means "one more step": allauth's own API answers so between password and second factor."""
+    return response.status_code == UNAUTHORIZED and hasattr(getattr(request, "allauth", None), "headless")
+
+
+def admin_root() -> str:
+    """Where the console begins."""
     try:
         return reverse("admin:index")
     except NoReverseMatch:

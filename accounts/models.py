@@ -108,6 +108,7 @@ class Organization(models.Model):
     slug = models.SlugField(_("public id"), unique=True, default=new_slug, editable=False)
     name = models.CharField(_("name"), max_length=120)
     plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
+    requires_mfa = models.BooleanField(_("asks every member for a second factor"), default=False)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
     erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
     erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
@@ -257,8 +258,8 @@ class AuditEntry(models.Model):
 
     @property
     def who(self) -> str:
-        """The person's address of today, or the part of the system that acted."""
-        return self.user.label if self.user else self.actor
+        """The person's address of today, or what acted in no person's name."""
+        return self.user.label if self.user and self.actor == f"user:{self.user_id}" else self.actor
 
     @property
     def facts(self) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Error pages: what happened, what to do, an id to quote. They query nothing: the database may be the fault."""
 
+import math
 import sys
 from http import HTTPStatus
 
@@ -10,6 +11,7 @@ from django.template import loader
 READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
 RETRY_AFTER_S = 5
 API = "/api/v1/"
+LIMIT_RETRY_AFTER_S = 60
 
 WORDS: dict[int, tuple[str, str]] = {
     400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
@@ -21,16 +23,16 @@ WORDS: dict[int, tuple[str, str]] = {
 }
 
 
-def error_page(request: HttpRequest, status: int) -> HttpResponse:
-    """The page of one status; below /api/ its words as JSON."""
-    title, remedy = WORDS[status]
+def error_page(request: HttpRequest, status: int, remedy: str = "") -> HttpResponse:
+    """The page of one status, with a remedy of its own where the usual one is not it; below /api/ as JSON."""
+    title, usual = WORDS[status]
     if request.path.startswith(API):
-        body = {"detail": f"{title}. {remedy}", "request_id": getattr(request, "request_id", "")}
+        body = {"detail": f"{title}. {remedy or usual}", "request_id": getattr(request, "request_id", "")}
         return JsonResponse(body, status=status, headers={"Cache-Control": "no-store"})
     context = {
         "status": int(status),
         "title": title,
-        "remedy": remedy,
+        "remedy": remedy or usual,
         "request_id": getattr(request, "request_id", ""),
         "seen_by": request,
         "impersonation": getattr(request, "impersonation", None),
@@ -55,8 +57,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """429; allauth's `handler429`."""
-    return error_page(request, HTTPStatus.TOO_MANY_REQUESTS)
+    """429; allauth's `handler429`. Who limits may say on the request how long it takes."""
+    seconds = getattr(request, "retry_after_s", LIMIT_RETRY_AFTER_S)
+    minutes = math.ceil(seconds / 60)
+    remedy = f"Wait {minutes} minutes, then try again." if minutes > 1 else ""
+    response = error_page(request, HTTPStatus.TOO_MANY_REQUESTS, remedy)
+    response["Retry-After"] = str(seconds)
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

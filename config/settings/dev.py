@@ -18,3 +18,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True
+ACCOUNT_EMAIL_VERIFICATION = "optional"  # mail is written to files, which nobody looks into on the first day
+CONSOLE_MFA = env.flag(
+    "CONSOLE_MFA", False
+)  # the demo's operator has a password in a file of this machine, no telephone

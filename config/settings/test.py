@@ -21,3 +21,4 @@ WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 (BASE_DIR / "static" / "dist").mkdir(parents=True, exist_ok=True)
 GALLERY = True  # the page that shows every widget in every state
+ACCOUNT_EMAIL_VERIFICATION = "optional"  # tests of the mail's way itself make it mandatory, as it is in life

@@ -116,7 +116,7 @@ DROP TABLE accounts_audithead;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0001_initial")]
+    dependencies = [("accounts", "0002_identity")]
 
     operations = [
         migrations.CreateModel(
