@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from importlib import import_module
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -20,7 +22,18 @@ from rest_framework.request import Request
 
 from accounts.identity.clocks import has_ended
 from accounts.identity.factors import has_mfa
-from accounts.models import MANAGING_ROLES, WRITING_ROLES, Acceptance, Invitation, Membership, Organization, Role, User
+from accounts.models import (
+    MANAGING_ROLES,
+    WRITING_ROLES,
+    Acceptance,
+    AuditEntry,
+    DataExport,
+    Invitation,
+    Membership,
+    Organization,
+    Role,
+    User,
+)
 from accounts.plans import FREE, Plan, plan_of
 from accounts.scoping import acting_as
 
@@ -139,6 +152,12 @@ def _active_membership(user: User, wanted: object) -> Membership | None:
     return next((membership for membership in found if membership.organization_id == wanted), next(iter(found), None))
 
 
+def require_owning(viewer: Viewer) -> None:
+    """Raise 403 unless the viewer owns their organization."""
+    if viewer.role != Role.OWNER:
+        raise PermissionDenied("only owners of the organization may do this")
+
+
 def require_managing(viewer: Viewer) -> None:
     """Raise 403 unless the viewer may manage their own organization."""
     if not viewer.may_manage:
@@ -187,3 +206,33 @@ def access_invitations(viewer: Viewer) -> QuerySet[Invitation]:
 def access_invitation(viewer: Viewer, pk: int) -> Invitation:
     """One open invitation of the viewer's organization; 404 where it is foreign or absent."""
     return get_object_or_404(access_invitations(viewer), pk=pk)
+
+
+def access_audit(viewer: Viewer) -> QuerySet[AuditEntry]:
+    """The audit log of the viewer's organization; 403 below admin, 404 for who belongs to none."""
+    organization = access_organization(viewer)
+    require_managing(viewer)
+    return AuditEntry.objects.filter(organization=organization).select_related("user")
+
+
+def access_exports(viewer: Viewer) -> QuerySet[DataExport]:
+    """The copies of data that the viewer has asked for, newest first; 404 for visitors."""
+    if viewer.is_visitor:
+        raise Http404
+    return DataExport.objects.filter(user_id=viewer.user_id).order_by("-created_at")
+
+
+def access_export(viewer: Viewer, pk: UUID, now: datetime) -> DataExport:
+    """A finished copy that can be fetched at `now`; 404 for others', and for who owns its organization no longer."""
+    ready = access_exports(viewer).filter(state=DataExport.State.READY, expires_at__gt=now)
+    found = get_object_or_404(ready, pk=pk)
+    if found.organization_id is not None and not _owns(viewer, found.organization_id):
+        raise Http404
+    return found
+
+
+def _owns(viewer: Viewer, organization_id: int) -> bool:
+    with scopes_disabled():
+        return Membership.objects.filter(
+            user_id=viewer.user_id, organization_id=organization_id, role=Role.OWNER
+        ).exists()

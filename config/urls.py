@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.pages import absent
 from config import api, metrics
 
 urlpatterns = [
@@ -15,6 +16,7 @@ urlpatterns = [
     path("_allauth/", include("allauth.headless.urls")),
     path("api/v1/", include((api.urlpatterns, "api"))),
     path("api/docs/", api.docs, name="api-docs"),
+    path("console", absent),  # or the missing slash would be put there, and say that there is a console
     path("console/", admin.site.urls),
     path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -31,6 +31,7 @@ def error_page(request: HttpRequest, status: int, remedy: str = "") -> HttpRespo
         "remedy": remedy or usual,
         "request_id": getattr(request, "request_id", ""),
         "seen_by": request,
+        "impersonation": getattr(request, "impersonation", None),
         "CSP_NONCE": getattr(request, "csp_nonce", ""),
     }
     return HttpResponse(loader.get_template("error.html").render(context), status=status)

@@ -11,8 +11,11 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("CANDOR_VAR", str(BASE_DIR / "var")))
 
 SECRET_KEY = env.text("SECRET_KEY")
+SECRETS_KEYS = env.words("SECRETS_KEYS")  # base64 of 32 bytes each; the first one seals, all open
 DEBUG = False
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")  # networks whose X-Forwarded-For is believed
+CONSOLE_NETWORKS = env.words("CONSOLE_NETWORKS")  # networks that may open the console; none named means all
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
@@ -57,6 +60,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "config.middleware.PrivateCacheMiddleware",
     "config.middleware.RequestContextMiddleware",
     "accounts.identity.middleware.LimitTraceMiddleware",
     "accounts.identity.bearer.BearerMiddleware",
@@ -186,6 +190,8 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
+ORGANIZATIONS_PER_PERSON = env.whole("ORGANIZATIONS_PER_PERSON", 5, low=1)
+ERASURE_GRACE_DAYS = env.whole("ERASURE_GRACE_DAYS", 14, low=0, high=30)
 
 # ---- pages
 LANGUAGE_CODE = "en"

@@ -6,6 +6,7 @@ from config.settings.base import *  # noqa: F403  # settings modules extend each
 from config.settings.base import BASE_DIR, DATABASES, VAR_DIR
 
 SECRET_KEY = "only-for-tests-" + "x" * 40
+SECRETS_KEYS = ["b25seSBmb3IgdGVzdHMsIDMyIGJ5dGVzIGluIGFsbC4="]
 DATABASES["default"]["OPTIONS"].pop("pool")  # type: ignore[attr-defined]  # a plain dict from env.database
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
