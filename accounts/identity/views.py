@@ -14,9 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import access_memberships, access_organization, require_managing, viewer_of
 from accounts.errors import MembershipError
 from accounts.identity.factors import SECOND_FACTORS, has_mfa
-from accounts.identity.reauthentication import reauthenticated
 from accounts.identity.requiring import require_mfa
 from accounts.models import User
+from accounts.reauthentication import reauthenticated
 
 
 @login_required
@@ -53,7 +53,7 @@ def absent(request: HttpRequest) -> NoReturn:
     raise Http404
 
 
-@reauthenticated
+@reauthenticated("identity:organization-security")
 def _change(request: HttpRequest) -> HttpResponse:
     try:
         require_mfa(access_organization(viewer_of(request)), request.POST.get("required") == "on", by=_user(request))
