@@ -6,12 +6,13 @@ from http import HTTPStatus
 
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
 from prometheus_client import Counter
 
 READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
 RETRY_AFTER_S = 5
+API = "/api/v1/"
 LIMIT_RETRY_AFTER_S = 60
 UNAVAILABLE = Counter("candor_requests_unavailable_total", "Requests answered 503 for want of a database")
 log = structlog.get_logger(__name__)
@@ -27,8 +28,11 @@ WORDS: dict[int, tuple[str, str]] = {
 
 
 def error_page(request: HttpRequest, status: int, remedy: str = "") -> HttpResponse:
-    """The page of one status, with a remedy of its own where the usual one is not it."""
+    """The page of one status, with a remedy of its own where the usual one is not it; below /api/ as JSON."""
     title, usual = WORDS[status]
+    if request.path.startswith(API):
+        body = {"detail": f"{title}. {remedy or usual}", "request_id": getattr(request, "request_id", "")}
+        return JsonResponse(body, status=status, headers={"Cache-Control": "no-store"})
     context = {
         "status": int(status),
         "title": title,

@@ -1,5 +1,7 @@
 """Pages about sessions and about what an organization asks of its members' sign-in."""
 
+from typing import NoReturn
+
 from allauth.usersessions.internal.flows.sessions import end_sessions as end_as_asked
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
@@ -12,9 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import access_memberships, access_organization, require_managing, viewer_of
 from accounts.errors import MembershipError
 from accounts.identity.factors import SECOND_FACTORS, has_mfa
-from accounts.identity.reauthentication import reauthenticated
 from accounts.identity.requiring import require_mfa
 from accounts.models import User
+from accounts.reauthentication import reauthenticated
 
 
 @login_required
@@ -46,7 +48,12 @@ def organization_security(request: HttpRequest) -> HttpResponse:
     return render(request, "account/organization_security.html", facts)
 
 
-@reauthenticated
+def absent(request: HttpRequest) -> NoReturn:
+    """404 where allauth's API would ask for a telephone number: we keep none, and it does not say so itself."""
+    raise Http404
+
+
+@reauthenticated("identity:organization-security")
 def _change(request: HttpRequest) -> HttpResponse:
     try:
         require_mfa(access_organization(viewer_of(request)), request.POST.get("required") == "on", by=_user(request))
