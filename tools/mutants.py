@@ -6,6 +6,7 @@ by name of the function and the changed line, with the reason.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -44,6 +45,8 @@ class Survivor:
 
 def main() -> int:
     """Run, report, and say whether every survivor is judged."""
+    if not sys.argv[1:]:  # mutmut keeps the verdicts of unchanged code, whatever became of the tests since
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
     _mutmut("run", "--max-children", "2", *sys.argv[1:])
     verdicts = _verdicts()
     unchecked = sum(verdict == "not checked" for verdict in verdicts.values())
