@@ -58,6 +58,8 @@ class Viewer:
     accepted: bool = False
     operator: bool = False
     mfa_missing: bool = False
+    followed: tuple[int, ...] = ()
+    """The instruments that the organization chose, in its order; none: the market's first ones."""
 
     @property
     def is_visitor(self) -> bool:
@@ -118,10 +120,17 @@ def find_viewer(user: User, wanted: object) -> Viewer:
     accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
-    organization = membership.organization
-    missing = organization.requires_mfa and not has_mfa(user)
-    plan = plan_of(organization.plan)
-    return Viewer(user.pk, organization.pk, Role(membership.role), plan, accepted, user.is_staff, missing)
+    tenant = membership.organization
+    return Viewer(
+        user.pk,
+        tenant.pk,
+        Role(membership.role),
+        plan_of(tenant.plan),
+        accepted,
+        user.is_staff,
+        mfa_missing=tenant.requires_mfa and not has_mfa(user),
+        followed=tuple(tenant.followed),
+    )
 
 
 def viewer_of_scope(scope: dict[str, Any]) -> Viewer:

@@ -14,6 +14,7 @@ from django_scopes import scopes_disabled
 from accounts.audit import record
 from accounts.errors import MembershipError
 from accounts.events import membership_changed
+from accounts.limits import Limit, PlanLimit, check
 from accounts.models import Invitation, Membership, Organization, Role, User
 from accounts.plans import plan_of
 from accounts.scoping import acting_as, scope_to
@@ -68,10 +69,10 @@ def _record(action: str, invitation: Invitation, user: User, **details: str) -> 
 def _check_seat(organization: Organization, email: str) -> None:
     if Membership.objects.filter(user__email=email).exists():
         raise MembershipError(_("%(email)s is a member already.") % {"email": email})
-    plan = plan_of(organization.plan)
-    if taken_seats() >= plan.seats:
-        text = _("All %(seats)d seats of the %(plan)s plan are taken: remove a member or withdraw an invitation first.")
-        raise MembershipError(text % {"seats": plan.seats, "plan": plan.title})
+    try:
+        check(plan_of(organization.plan), Limit.SEATS, taken_seats())
+    except PlanLimit as error:
+        raise MembershipError(str(error)) from error
 
 
 def taken_seats() -> int:

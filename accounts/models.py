@@ -112,6 +112,14 @@ class Organization(models.Model):
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
     erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
     erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
+    followed = ArrayField(
+        models.BigIntegerField(),
+        verbose_name=_("followed instruments"),
+        default=list,
+        blank=True,
+        editable=False,
+        help_text=_("Ids in the order of choice, over all markets; none of a market: its first ones"),
+    )
 
     objects: ClassVar[TenantManager[Self]] = TenantManager("pk")
 

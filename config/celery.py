@@ -46,6 +46,16 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "accounts.tasks.forget_old_rows",
         "schedule": crontab(minute="47", hour="3"),
     },
+    "work on events of payments": {
+        "task": "billing.tasks.sweep_events",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "let time pass for subscriptions": {
+        "task": "billing.tasks.pass_time",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "retrain": {
         "task": "models_ml.tasks.retrain",
         "schedule": crontab(minute="30", hour="2"),

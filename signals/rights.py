@@ -56,11 +56,15 @@ class Warden:
         broadcaster.on_recheck = self.hurry
 
     def hurry(self, message: push.Recheck) -> None:
-        """Look at the sockets of an organization or a user at once."""
+        """Look at the sockets of a user at once; close those of an organization without a look.
+
+        A look takes time in which the next round would still leave under the old plan. What changes a whole
+        organization changes what it sees, and its clients come back with the id they have reached.
+        """
         for member in self._broadcaster.members():
-            if member.viewer.user_id == message.user_id or (
-                message.organization_id is not None and member.viewer.organization_id == message.organization_id
-            ):
+            if message.organization_id is not None and member.viewer.organization_id == message.organization_id:
+                _dismiss(member, RIGHTS_CHANGED, "plan or membership changed")
+            elif member.viewer.user_id == message.user_id:
                 member.checked_at = NEVER
         self._wake.set()
 

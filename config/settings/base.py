@@ -60,14 +60,15 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.middleware.PrivateCacheMiddleware",
     "config.middleware.RequestContextMiddleware",
     "accounts.identity.middleware.LimitTraceMiddleware",
     "accounts.identity.bearer.BearerMiddleware",
+    "config.middleware.PrivateCacheMiddleware",
     "accounts.identity.middleware.SessionLimitMiddleware",
     "accounts.identity.middleware.ConsoleMiddleware",
     "accounts.middleware.TenantMiddleware",
     "accounts.identity.middleware.RequiredMfaMiddleware",
+    "accounts.throttling.RateHeadersMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -193,6 +194,16 @@ DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
 ORGANIZATIONS_PER_PERSON = env.whole("ORGANIZATIONS_PER_PERSON", 5, low=1)
 ERASURE_GRACE_DAYS = env.whole("ERASURE_GRACE_DAYS", 14, low=0, high=30)
 
+# ---- billing: without a key nobody pays and DEFAULT_PLAN is everybody's
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_TIMEOUT_S = env.number("STRIPE_TIMEOUT_S", 10, low=0.1, high=80)
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
+BILLING_GRACE_DAYS = env.whole("BILLING_GRACE_DAYS", 7, low=0, high=90)
+BILLING_TRIAL_DAYS = env.whole("BILLING_TRIAL_DAYS", 14, low=0, high=730)
+BILLING_AUTOMATIC_TAX = env.flag("BILLING_AUTOMATIC_TAX")
+BILLING_CURRENCIES = [word.lower() for word in env.words("BILLING_CURRENCIES", "usd eur gbp")]
+
 # ---- pages
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -241,6 +252,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # what is seen is decided in the fetch
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.PlanThrottle"],
     "EXCEPTION_HANDLER": "config.api.problem",
 }
 SPECTACULAR_SETTINGS = {

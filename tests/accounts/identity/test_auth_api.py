@@ -72,6 +72,10 @@ def test_a_browser_shows_its_session(ada: User, visitor: Person) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
+def test_no_cache_keeps_what_a_token_opens(ada: User) -> None:
+    assert "no-store" in get("/api/v1/me", login(ada)["access_token"])["Cache-Control"]
+
+
 @pytest.mark.parametrize("email", ["ada@lovelace.example", "eve@lovelace.example"])
 def test_wrong_and_unknown_answer_alike(ada: User, email: str) -> None:
     answer = post("login", {"email": email, "password": "a guess"})
