@@ -58,6 +58,14 @@ def test_nothing_changes_without_saying_again_who_it_is(owner: Person) -> None:
     assert not is_required(owner)  # the button is pressed anew, by who has seen what it does
 
 
+def test_asking_twice_is_asking_once(owner: Person) -> None:
+    give_totp(owner.user)
+    asking(owner)
+    asking(owner)
+    with operator_work("test", "read the log"):
+        assert AuditEntry.objects.filter(action="organization.mfa").count() == 1
+
+
 @pytest.mark.parametrize(
     ("name", "status"),
     [("owner", 200), ("manager", 200), ("teammate", 403), ("readonly", 403), ("visitor", 302), ("operator", 404)],
