@@ -1,7 +1,5 @@
 """Pages about sessions and about what an organization asks of its members' sign-in."""
 
-from typing import NoReturn
-
 from allauth.usersessions.internal.flows.sessions import end_sessions as end_as_asked
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
@@ -46,11 +44,6 @@ def organization_security(request: HttpRequest) -> HttpResponse:
         "may_require": has_mfa(_user(request)),
     }
     return render(request, "account/organization_security.html", facts)
-
-
-def absent(request: HttpRequest) -> NoReturn:
-    """404 where allauth's API would ask for a telephone number: we keep none, and it does not say so itself."""
-    raise Http404
 
 
 @reauthenticated("identity:organization-security")
