@@ -46,7 +46,8 @@ def rename_organization(organization: Organization, name: str, by: User) -> None
     with transaction.atomic():
         before, organization.name = organization.name, name
         organization.save(update_fields=["name"])
-        record("organization.renamed", user=by, organization_id=organization.pk, before=before, after=name)
+        personal = {"before": before, "after": name}  # founders are named after people
+        record("organization.renamed", user=by, organization_id=organization.pk, personal=personal)
 
 
 def _owners(membership: Membership) -> set[int]:
@@ -61,5 +62,5 @@ def _keep_an_owner(membership: Membership, owners: set[int]) -> None:
 
 
 def _tell(action: str, membership: Membership, by: User, **details: str) -> None:
-    record(action, user=by, organization_id=membership.organization_id, member=membership.user.email, **details)
+    record(action, user=by, organization_id=membership.organization_id, member=membership.user_id, **details)
     membership_changed.send(Membership, organization_id=membership.organization_id, user_id=membership.user_id)

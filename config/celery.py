@@ -51,6 +51,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
     },
+    "keep what privacy promises": {"task": "accounts.tasks.keep_promises", "schedule": crontab(minute="*/15")},
+    "forget old rows of accounts": {
+        "task": "accounts.tasks.forget_old_rows",
+        "schedule": crontab(minute="47", hour="3"),
+    },
     "retrain": {
         "task": "models_ml.tasks.retrain",
         "schedule": crontab(minute="30", hour="2"),

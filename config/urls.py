@@ -3,15 +3,21 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.pages import absent
 from config import api, metrics
 
 urlpatterns = [
     path("", include("signals.urls")),
     path("", include("accounts.urls")),
     path("billing/", include("billing.urls")),
+    path("", include("accounts.identity.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("accounts/", include("allauth.account.urls")),
+    path("_allauth/", include("allauth.headless.urls")),
     path("api/v1/", include((api.urlpatterns, "api"))),
     path("api/docs/", api.docs, name="api-docs"),
+    path("console", absent),  # or the missing slash would be put there, and say that there is a console
     path("console/", admin.site.urls),
     path("metrics", metrics.metrics, name="metrics"),
 ]
@@ -19,4 +25,5 @@ urlpatterns = [
 handler400 = "signals.views.bad_request"
 handler403 = "signals.views.forbidden"
 handler404 = "signals.views.not_found"
+handler429 = "signals.errors.too_many"  # allauth's name for it
 handler500 = "signals.views.server_error"

@@ -23,8 +23,8 @@ from signals.access import access_events, is_known
 from signals.broadcaster import RESYNC, Broadcaster, running
 from signals.channels import Position
 from signals.groups import is_counted, tier_of
-from signals.rights import Warden, look_up
-from signals.sockets import JUNK, TOO_MANY, Member, Send
+from signals.rights import MFA_MISSING, Warden, look_up
+from signals.sockets import JUNK, RIGHTS_CHANGED, TOO_MANY, Member, Send
 
 FRAME_BYTES = 4096
 FRAMES_A_SECOND = 10
@@ -69,6 +69,8 @@ class BoardConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
             return
         member = Member(send, _cutter(send), viewer, key)
         try:
+            if viewer.mfa_missing:
+                member.close(RIGHTS_CHANGED, MFA_MISSING)
             if reason := _crowded(broadcaster, viewer):
                 member.close(TOO_MANY, reason)
             await self._serve(broadcaster, member, receive)

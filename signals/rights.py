@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.dispatch import receiver
 
 from accounts.access import VISITOR, Viewer, viewer_of_scope
-from accounts.events import membership_changed, plan_changed
+from accounts.events import membership_changed, plan_changed, sessions_ended
 from accounts.models import User
 from lib.errors import CandorError
 from signals import push
@@ -31,6 +31,7 @@ FULL_CHECK_S = 50.0
 USER_CHECK_S = 4.0
 STEP_S = 1.0
 NEVER = float("-inf")
+MFA_MISSING = "your organization asks for a second factor: set one up"
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +97,8 @@ class Warden:
         found = await self._broadcaster.in_thread(_rows, [member.viewer.user_id or 0 for member in members])
         for member in members:
             user_id = member.viewer.user_id or 0
-            if found.get(user_id) != self._users.get(user_id, found.get(user_id)):
+            is_active, password = found.get(user_id, (False, ""))
+            if not is_active or self._users.get(user_id, (True, password)) != (True, password):
                 member.checked_at = NEVER
         self._users = found
 
@@ -105,6 +107,8 @@ def enforce(member: Member, viewer: Viewer) -> None:
     """Close a socket that may no longer, or may now, see something else; say why first."""
     if viewer.user_id != member.viewer.user_id:
         _dismiss(member, SIGNED_OUT, "signed out")
+    elif viewer.mfa_missing:
+        _dismiss(member, RIGHTS_CHANGED, MFA_MISSING)
     elif viewer.organization_id != member.viewer.organization_id or tier_of(viewer) != member.tier:
         _dismiss(member, RIGHTS_CHANGED, "plan or membership changed")
 
@@ -136,3 +140,9 @@ def check_leaver(sender: object, user: User | None, **facts: object) -> None:
     """A session has ended, and with it the sockets it opened."""
     if user is not None:
         push.recheck(user_id=user.pk)
+
+
+@receiver(sessions_ended)
+def check_sessions(sender: object, user_id: int, **facts: object) -> None:
+    """Sessions of a person were ended, and with them the sockets they opened."""
+    push.recheck(user_id=user_id)

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("accounts", "0002_followed"),
+        ("accounts", "0004_followed"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

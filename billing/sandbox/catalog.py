@@ -158,6 +158,20 @@ def promotion(world: World, code: str, customer: str | None, now: int) -> Row:
     return usable[0]
 
 
+def redeemable(world: World, code_id: str, customer: str | None, now: int, param: str) -> Row:
+    """A promotion code by its id.
+
+    Raises:
+        Refused: it is absent, or can no longer be redeemed.
+    """
+    row = world.get("promotion_code", code_id, param)
+    if not is_usable(world, row, customer, now):
+        raise Refused(
+            f"The promotion code `{row['code']}` cannot be redeemed.", code="promotion_code_invalid", param=param
+        )
+    return row
+
+
 def is_usable(world: World, row: Row, customer: str | None, now: int) -> bool:
     """Whether a promotion code can be redeemed now."""
     coupon = world.table("coupon").get(row["promotion"]["coupon"])

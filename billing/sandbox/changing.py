@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from billing.sandbox import charging
 from billing.sandbox.catalog import embedded, plan_of
-from billing.sandbox.invoicing import Bill, add_pending, discount_of, draft, pending, percent_of
+from billing.sandbox.invoicing import Bill, add_pending, discount_of, draft, line, pending, percent_of
 from billing.sandbox.periods import next_boundary
 from billing.sandbox.refusals import Refused
 from billing.sandbox.subscriptions import (
@@ -18,7 +18,6 @@ from billing.sandbox.subscriptions import (
     full_amount,
     going_on,
     interval_of,
-    line,
     name_of,
     new_item,
     redeem,
@@ -55,6 +54,7 @@ class Change:
     undiscount: bool = False
     fields: Row = field(default_factory=dict)
     error_if_incomplete: bool = False
+    rehearsed: bool = False  # tried in a fork already
 
 
 def change(world: World, subscription: Row, wish: Change) -> Row | None:
@@ -68,7 +68,7 @@ def change(world: World, subscription: Row, wish: Change) -> Row | None:
         raise Refused(
             "A canceled subscription can only update its cancellation_details and metadata.", code="resource_missing"
         )
-    if wish.error_if_incomplete:
+    if not wish.rehearsed:
         _rehearse(world, subscription, wish)
     before = public(subscription)
     now = world.time_of(subscription)
@@ -92,11 +92,11 @@ def change(world: World, subscription: Row, wish: Change) -> Row | None:
 
 
 def _rehearse(world: World, subscription: Row, wish: Change) -> None:
-    """Try the change in a fork; a charge that would fail refuses it."""
+    """Try the change in a fork first, so that what is refused changes nothing; a failing charge refuses it if asked."""
     fork = world.fork()
     trial = fork.get("subscription", subscription["id"])
-    invoice = change(fork, trial, Change(**{**vars(wish), "error_if_incomplete": False}))
-    if invoice is not None and invoice["status"] == "open":
+    invoice = change(fork, trial, Change(**{**vars(wish), "rehearsed": True}))
+    if wish.error_if_incomplete and invoice is not None and invoice["status"] == "open":
         method = charging.method_for(fork, trial, fork.get("customer", trial["customer"]))
         raise charging.refusal(method, charging.verdict(method))
 
@@ -257,7 +257,8 @@ def preview(world: World, subscription: Row, wish: Change, *, cancel_now: bool =
     if trial["status"] in ENDED or cancel_now:
         raise no_more(subscription)
     changed = bool(wish.items or wish.restart or wish.trial_end is not None)
-    invoice = change(fork, trial, wish) if changed or vars(wish) != vars(Change()) else None
+    rehearsal = Change(**{**vars(wish), "rehearsed": True})
+    invoice = change(fork, trial, rehearsal) if changed or vars(wish) != vars(Change()) else None
     if invoice is not None:
         return as_preview(invoice, wish.at)
     return upcoming(fork, trial, wish.at)

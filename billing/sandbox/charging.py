@@ -34,8 +34,6 @@ def refusal(method: Row | None, outcome: str) -> Refused:
     if method is None:
         return Refused(
             "This customer has no attached payment source or default payment method.",
-            status=402,
-            kind="invalid_request_error",
             code="resource_missing",
         )
     if outcome == ASKED:

@@ -135,8 +135,8 @@ class Deliveries:
                 await reply.read()
                 status, answer = reply.status, str(reply.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            answer = type(error).__name__
-            log.info("sandbox_webhook_failed", url=endpoint["url"], error=answer)
+            answer = "timed out" if isinstance(error, TimeoutError) else "not reached"
+            log.info("sandbox_webhook_failed", url=endpoint["url"], error=type(error).__name__)
         self.attempts.appendleft(Attempt(event["id"], event["type"], endpoint["url"], number, time.time(), answer))
         return status
 

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from billing.sandbox import charging
-from billing.sandbox.amounts import hundredths, rounded, totals
+from billing.sandbox.amounts import WHOLE, hundredths, rounded, totals
 from billing.sandbox.customers import change_balance, tax_ids_of
 from billing.sandbox.world import Row, World, listed, public
 
@@ -101,13 +101,12 @@ def draft(world: World, bill: Bill, now: int) -> Row:
     lines = [*bill.lines, *(_line_of(item) for item in bill.taken)]
     discount = discount_of(world, subscription, now)
     percent, off = percent_of(world, discount), _off(world, discount, subscription["currency"])
-    sums = totals([(row["amount"], row["discountable"]) for row in lines], percent, off, customer["balance"])
+    sums = totals([(one["amount"], one["discountable"]) for one in lines], percent, off, customer["balance"])
     if discount:
-        for row in lines:
-            if row["discountable"] and percent:
-                row["discount_amounts"] = [
-                    {"amount": rounded(row["amount"] * percent, 10_000), "discount": discount["id"]}
-                ]
+        for one in lines:
+            if one["discountable"] and percent:
+                cut = rounded(one["amount"] * percent, WHOLE)
+                one["discount_amounts"] = [{"amount": cut, "discount": discount["id"]}]
     amounts = [{"amount": sums.discount, "discount": discount["id"]}] if discount and sums.discount else []
     row: Row = {
         "id": f"upcoming_in_{secrets.token_hex(12)}",

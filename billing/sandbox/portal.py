@@ -20,7 +20,9 @@ def add_configuration(world: World, *, is_default: bool = False, **fields: objec
         "updated": world.now(),
         **fields,
     }
-    return world.add("billing_portal.configuration", row)
+    added = world.add("billing_portal.configuration", row)
+    world.emit("billing_portal.configuration.created", added)
+    return added
 
 
 def features(world: World) -> Row:
@@ -80,6 +82,7 @@ def add_session(world: World, customer: Row, configuration: Row, return_url: str
     }
     session = world.add("billing_portal.session", row)
     session["url"] = f"{world.base_url}/p/session/{session['id']}"
+    world.emit("billing_portal.session.created", session)
     return session
 
 

@@ -169,6 +169,18 @@ class Sandbox:
 
         return self.call(act)
 
+    def listen_alone(self, url: str) -> str:
+        """Register an endpoint and take away all others: the site has moved to another port."""
+        secret = self.listen_to(url)
+
+        def act() -> None:
+            table = self.world.table("webhook_endpoint")
+            for row_id in [row["id"] for row in table.values() if row["url"] != url]:
+                del table[row_id]
+
+        self.call(act)
+        return secret
+
     def roll_secret(self, url: str) -> str:
         """Give an endpoint a new secret; the old one signs as well, as in Stripe's rotation."""
 

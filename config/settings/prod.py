@@ -3,7 +3,9 @@
 from config import env
 from config.settings.base import *  # noqa: F403  # settings modules extend each other by design
 
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY") else None
+BEHIND_PROXY = env.flag("BEHIND_PROXY")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)  # else all people share the proxy's address, and its rate limits
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", True)
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -12,8 +14,11 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-candor-session"
 CSRF_COOKIE_NAME = "__Host-candor-csrf"
+LANGUAGE_COOKIE_SECURE = True
+LANGUAGE_COOKIE_NAME = "__Host-candor-language"
+PREFERENCES_COOKIE_NAME = "__Host-candor-view"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 if SENTRY_DSN := env.text("SENTRY_DSN"):
     import sentry_sdk
 
     sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)
-ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # while it is optional, sign-up itself tells which addresses are known

@@ -17,7 +17,7 @@ IGNORED = ("collection_method", "off_session", "payment_settings", "billing_mode
 FEEDBACK = ("comment", "feedback")
 
 
-def _discount(world: World, params: Params) -> Row | None:
+def _discount(world: World, params: Params, customer: str | None) -> Row | None:
     rows = params.rows("discounts")
     if len(rows) > 1:
         raise Refused("The sandbox takes one discount.", param="discounts")
@@ -26,7 +26,7 @@ def _discount(world: World, params: Params) -> Row | None:
         if coupon:
             return world.get("coupon", coupon, row.name_of("coupon"))
         if code:
-            return world.get("promotion_code", code, row.name_of("promotion_code"))
+            return catalog.redeemable(world, code, customer, world.now(), row.name_of("promotion_code"))
     return None
 
 
@@ -61,7 +61,7 @@ def _order(world: World, params: Params, customer: Row, now: int, items: list[tu
         items=items,
         currency=currency,
         trial_end=trial or trial_days(now, params.whole("trial_period_days", low=1)),
-        discount=_discount(world, params),
+        discount=_discount(world, params, customer["id"]),
         payment_method=_method(world, params, customer),
         payment_behavior=params.text("payment_behavior", "allow_incomplete", choices=BEHAVIORS) or "",
         missing_payment_method=_missing_card(params, "create_invoice"),
@@ -99,7 +99,7 @@ def create_subscription(world: World, _named: Named, params: Params) -> Row:
     return start(world, order)
 
 
-def _wish(world: World, params: Params, customer: Row | None) -> Change:
+def _wish(world: World, params: Params, customer: str) -> Change:
     """What an update call, or a preview of one, wants."""
     items = []
     for row in params.rows("items"):
@@ -127,7 +127,7 @@ def _wish(world: World, params: Params, customer: Row | None) -> Change:
         uncancel_at=params.has("cancel_at") and not stop,
         trial_end=0 if ends == "now" else params.moment("trial_end"),
         restart=restart,
-        discount=_discount(world, params),
+        discount=_discount(world, params, customer),
         undiscount=params.has("discounts"),
     )
 
@@ -136,7 +136,7 @@ def update_subscription(world: World, named: Named, params: Params) -> Row:
     """POST /v1/subscriptions/{id}."""
     row = world.get("subscription", named["id"])
     customer = living(world, row["customer"])
-    wish = _wish(world, params, customer)
+    wish = _wish(world, params, row["customer"])
     fields: Row = {"metadata": params.metadata(row["metadata"])}
     if params.has("description"):
         fields["description"] = params.text("description")
@@ -310,7 +310,7 @@ def create_preview(world: World, _named: Named, params: Params) -> Row:
     if params.has("discounts"):
         details.data["discounts"] = params.data["discounts"]
     params.known.update(("discounts", "automatic_tax", "currency"))
-    wish = _wish(world, details, None)
+    wish = _wish(world, details, row["customer"])
     stop = details.flag("cancel_now")
     details.known.add("cancel_at_period_end")
     params.done()

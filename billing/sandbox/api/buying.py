@@ -2,7 +2,7 @@
 
 from billing.sandbox import checkout, portal
 from billing.sandbox.api.listing import page
-from billing.sandbox.catalog import amount_in, recurring_price
+from billing.sandbox.catalog import amount_in, recurring_price, redeemable
 from billing.sandbox.customers import living
 from billing.sandbox.invoicing import automatic_tax
 from billing.sandbox.refusals import Refused
@@ -40,7 +40,7 @@ def _discounts(world: World, params: Params, customer: str | None) -> list[Row]:
         if coupon:
             world.get("coupon", coupon, row.name_of("coupon"))
         elif code:
-            world.get("promotion_code", code, row.name_of("promotion_code"))
+            redeemable(world, code, customer, world.now(), row.name_of("promotion_code"))
         found.append({"coupon": coupon, "promotion_code": code})
     return found
 

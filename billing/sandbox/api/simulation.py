@@ -49,7 +49,7 @@ def add_endpoint(world: World, url: str, events: list[str], secret: str | None =
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or parts.hostname not in LOOPBACK:
         raise Refused("Invalid URL: the sandbox sends webhooks to this machine only (127.0.0.1).", param="url")
-    row = {
+    row: Row = {
         "api_version": None,
         "application": None,
         "description": None,

@@ -6,14 +6,14 @@ from aiohttp import web
 
 from billing.sandbox import passing
 from billing.sandbox.pages.frame import CONTEXT, form_of, moment, money, render, see_other, world_of
-from billing.sandbox.pages.portal import STATUS
+from billing.sandbox.pages.portal import STATUS, TONES
 from billing.sandbox.periods import DAY_S, add_months
 from billing.sandbox.refusals import Refused
 from billing.sandbox.subscriptions import name_of
 from billing.sandbox.world import Row, World
 
 STEPS = {"hour": 3600, "day": DAY_S, "week": 7 * DAY_S}
-SHOWN = 40
+SHOWN = 25
 
 
 async def home(_request: web.Request) -> web.StreamResponse:
@@ -55,7 +55,10 @@ def ahead(offset: int) -> str:
     days, rest = divmod(offset, DAY_S)
     if offset < 60:
         return "the same as the wall clock"
-    return f"{days} days and {rest // 3600} hours ahead of the wall clock"
+    parts = [
+        f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in ((days, "day"), (rest // 3600, "hour")) if count
+    ]
+    return f"{' and '.join(parts) or 'less than an hour'} ahead of the wall clock"
 
 
 def subscription(world: World, row: Row) -> dict[str, str]:
@@ -67,7 +70,7 @@ def subscription(world: World, row: Row) -> dict[str, str]:
         "name": name_of(world, item),
         "who": customer.get("email") or row["customer"],
         "status": STATUS[row["status"]],
-        "tone": "bad" if row["status"] in {"past_due", "unpaid", "canceled"} else "good",
+        "tone": TONES.get(row["status"], "bad"),
         "end": moment(row["ended_at"] or item["current_period_end"]),
         "amount": money(item["_billed"], row["currency"]),
         "clock": clock or "",

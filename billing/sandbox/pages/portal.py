@@ -24,6 +24,7 @@ STATUS = {
     "incomplete_expired": "Never paid",
     "paused": "Paused",
 }
+TONES = {"trialing": "good", "active": "good", "paused": ""}  # all others want attention
 FLOW_VIEWS = {
     "payment_method_update": "card",
     "subscription_cancel": "cancel",
@@ -47,13 +48,14 @@ async def act(request: web.Request) -> web.StreamResponse:
     session = world.get("billing_portal.session", request.match_info["id"])
     form = await form_of(request)
     action = form.get("action", "")
+    if action not in ACTIONS:
+        raise Refused("This form asks for something the portal does not do.")
     try:
         ACTIONS[action](world, session, form)
-    except KeyError:
-        raise Refused("This form asks for something the portal does not do.") from None
     except Refused as refused:
         field = FIELD_OF.get(refused.param or "", refused.param) or "number"
         view = {"card": "card", "change": "confirm", "cancel": "cancel"}.get(action, "")
+        view = "plans" if field == "price" else view  # nothing to confirm where the plan is not on offer
         errors = {field: str(refused), "any": str(refused)}
         return page(world, session, view, price=form.get("price", ""), errors=errors, status=422)
     session["_done"] = True
@@ -74,7 +76,7 @@ def current(world: World, session: Row) -> Row | None:
         return world.get("subscription", details["subscription"])
     rows = [row for row in reversed(world.table("subscription").values()) if row["customer"] == session["customer"]]
     alive = [row for row in rows if row["status"] not in ENDED]
-    return (alive or rows or [None])[0]
+    return next(iter(alive or rows), None)
 
 
 def _subscription(world: World, session: Row) -> Row:
@@ -190,7 +192,7 @@ def _plan(world: World, row: Row) -> dict[str, str]:
         "name": name_of(world, item),
         "price": f"{money(amount, row['currency'])} per {item['price']['recurring']['interval']}",
         "status": STATUS[row["status"]],
-        "tone": "bad" if row["status"] in {"past_due", "unpaid", "canceled"} else "good",
+        "tone": TONES.get(row["status"], "bad"),
         "text": text,
         "end": end,
         "alive": "yes" if row["status"] not in ENDED else "",
@@ -215,9 +217,10 @@ def _plans(world: World, session: Row, row: Row) -> list[dict[str, Any]]:
     return [
         {
             "id": price["id"],
-            "name": name_of(world, {"price": price}),
+            "name": world.get("product", price["product"])["name"],
             "text": world.get("product", price["product"])["description"] or "",
             "amount": money(price["_amounts"][row["currency"]], row["currency"]),
+            "interval": price["recurring"]["interval"],
             "held": price["id"] == held,
         }
         for price in portal.offered_prices(world, configuration, row["currency"])

@@ -1,0 +1,37 @@
+"""Reading changes nothing, and writing takes the form's own token (security row S10)."""
+
+import pytest
+from django.test import Client, override_settings
+from django.urls import reverse
+
+from tests.isolation.rules import RANKS, RULES
+from tests.isolation.walk import plain_post, twin
+from tests.isolation.world import Side, make_side, snapshot
+
+pytestmark = pytest.mark.django_db
+FORBIDDEN = 403
+CALLED_BY_MACHINES: dict[str, str] = {}
+"""Addresses that take posts without a form's token, and what they check instead."""
+
+
+@pytest.fixture
+def side(db: None) -> Side:
+    return make_side("aurora")
+
+
+def test_no_get_changes_a_row(side: Side) -> None:
+    before = snapshot()
+    with override_settings(ACCOUNT_RATE_LIMITS=False):
+        for name, rule in RULES.items():
+            for caller, person in side.people.items():
+                if "GET" in rule.methods and RANKS[caller] >= rule.needs:
+                    twin(person.client).get(reverse(name, kwargs=rule.keys(side)))
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("name", sorted(name for name, rule in RULES.items() if "POST" in rule.methods))
+def test_a_post_without_the_forms_token_is_refused(name: str, side: Side) -> None:
+    rule = RULES[name]
+    client = twin(side.people["owner"].client, Client(enforce_csrf_checks=True))
+    response = client.generic("POST", reverse(name, kwargs=rule.keys(side)), **plain_post(rule, side))
+    assert (response.status_code == FORBIDDEN) != (name in CALLED_BY_MACHINES)

@@ -1,0 +1,117 @@
+"""Two organizations with two of everything, each row carrying its side's marker, so that a leak can be read off."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from allauth.account.models import EmailAddress
+from django.apps import apps
+from django.db import models
+from django.test import Client
+from django_scopes import scopes_disabled
+
+from accounts.audit import operator_work
+from accounts.inviting import token_hash
+from accounts.models import ApiKey, Invitation, Membership, Organization, Role, User
+from accounts.plans import DESK
+from accounts.scoping import scope_to
+from lib.clock import wall_now
+from tests.factories import join, make_organization, make_user
+from tests.people import Person, person
+
+ROLES = {"owner": Role.OWNER, "manager": Role.ADMIN, "teammate": Role.MEMBER, "readonly": Role.READONLY}
+
+
+@dataclass
+class Side:
+    """One tenant: its people by what they may do, its rows by what routes call them, and the words only it uses."""
+
+    marker: str
+    organization: Organization
+    people: dict[str, Person]
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    def tells(self, text: str) -> list[str]:
+        """The side's own words in a text that is not the side's."""
+        return sorted(set(re.findall(rf"[\w.@-]*{self.marker}[\w.@-]*", text)))
+
+
+def make_side(marker: str) -> Side:
+    """An organization on Desk with a person of each role and one of every row a tenant can own."""
+    people: dict[str, Person] = {}
+    owner = make_user(f"owner@{marker}.example", f"Owner {marker}")
+    organization = make_organization(owner, f"Desk {marker}", DESK)
+    people["owner"] = person(owner, organization)
+    side = Side(marker, organization, people)
+    for name, role in list(ROLES.items())[1:]:
+        user = make_user(f"{name}@{marker}.example", f"{name} {marker}")
+        side.keys[f"{name}_membership"] = join(organization, user, role).pk
+        people[name] = person(user, organization)
+    for who in people.values():  # as a sign-up leaves it
+        EmailAddress.objects.create(user=who.user, email=who.user.email, verified=True, primary=True)
+    with scope_to(organization.pk):
+        _rows(side, owner)
+    return side
+
+
+def _rows(side: Side, owner: User) -> None:
+    token = f"{side.marker}-token-" + "x" * 24
+    invitation = Invitation.objects.create(
+        organization=side.organization,
+        email=f"guest@{side.marker}.example",
+        role=Role.MEMBER,
+        token_hash=token_hash(token),
+        invited_by=owner,
+        expires_at=wall_now() + timedelta(days=1),
+    )
+    ApiKey.objects.create(organization=side.organization, name=f"key {side.marker}", prefix=side.marker[:16])
+    side.keys |= {
+        "owner_membership": Membership.objects.get(user=owner).pk,
+        "invitation": invitation.pk,
+        "invitation_token": token,
+        "slug": side.organization.slug,
+        "organization": side.organization.pk,
+        "user": owner.pk,
+    }
+
+
+def nowhere(side: Side) -> Side:
+    """The same keys, each naming a row that nobody has."""
+    absent = {int: lambda _: 9_999_999, str: lambda word: "0" * len(word), UUID: lambda _: UUID(int=0)}
+    keys = {name: absent[type(key)](key) for name, key in side.keys.items()}
+    return Side("nowhere", side.organization, {}, keys)
+
+
+def visitor() -> Person:
+    """Nobody."""
+    return Person(Client())
+
+
+# ---- what a walk must not change
+
+CHANGES_BY_ITSELF = frozenset(
+    {"accounts.auditentry", "accounts.audithead", "sessions.session", "usersessions.usersession"}
+)
+"""Tables that a refused request may write: the log of the attempt, the session that made it."""
+
+
+def snapshot() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every app of ours and of the libraries that hold people's things, without what changes by itself."""
+    with operator_work("test", "compare before and after"), scopes_disabled():
+        return {model._meta.label_lower: _content(model) for model in _models()}
+
+
+def _models() -> Iterator[type[models.Model]]:
+    for model in apps.get_models():
+        if model._meta.managed and model._meta.label_lower not in CHANGES_BY_ITSELF:
+            yield model
+
+
+def _content(model: type[models.Model]) -> list[tuple[Any, ...]]:
+    columns = [
+        column.attname for column in model._meta.concrete_fields if column.name not in {"last_login", "last_used_at"}
+    ]
+    return sorted(model._base_manager.values_list(*columns), key=repr)
