@@ -110,6 +110,8 @@ class Organization(models.Model):
     plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
     requires_mfa = models.BooleanField(_("asks every member for a second factor"), default=False)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+    erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
+    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
     followed = ArrayField(
         models.BigIntegerField(),
         verbose_name=_("followed instruments"),
@@ -118,8 +120,6 @@ class Organization(models.Model):
         editable=False,
         help_text=_("Ids in the order of choice, over all markets; none of a market: its first ones"),
     )
-    erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
-    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
 
     objects: ClassVar[TenantManager[Self]] = TenantManager("pk")
 

@@ -41,6 +41,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},
+    "keep what privacy promises": {"task": "accounts.tasks.keep_promises", "schedule": crontab(minute="*/15")},
+    "forget old rows of accounts": {
+        "task": "accounts.tasks.forget_old_rows",
+        "schedule": crontab(minute="47", hour="3"),
+    },
     "work on events of payments": {
         "task": "billing.tasks.sweep_events",
         "schedule": 60.0,
@@ -50,11 +55,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "billing.tasks.pass_time",
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
-    },
-    "keep what privacy promises": {"task": "accounts.tasks.keep_promises", "schedule": crontab(minute="*/15")},
-    "forget old rows of accounts": {
-        "task": "accounts.tasks.forget_old_rows",
-        "schedule": crontab(minute="47", hour="3"),
     },
     "retrain": {
         "task": "models_ml.tasks.retrain",

@@ -67,8 +67,8 @@ MIDDLEWARE = [
     "accounts.identity.middleware.SessionLimitMiddleware",
     "accounts.identity.middleware.ConsoleMiddleware",
     "accounts.middleware.TenantMiddleware",
-    "accounts.throttling.RateHeadersMiddleware",
     "accounts.identity.middleware.RequiredMfaMiddleware",
+    "accounts.throttling.RateHeadersMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -13,6 +13,10 @@ from config.celery import app as celery
 OURS = ("accounts", "markets", "models_ml", "signals", "trading", "alerts", "billing", "config")
 
 
+PERSONS = frozenset({"accounts.DataExport"})
+"""Tables that name an organization but whose rows are one person's, fenced by `app.user`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One address: its name with namespaces (`accounts:role`), its text, and the names of what varies in it."""
@@ -45,8 +49,11 @@ def tenant_models() -> list[type[models.Model]]:
     return [
         model
         for model in apps.get_models()
-        if isinstance(model._meta.default_manager, TenantManager)
-        or any(column.name == "organization" for column in model._meta.concrete_fields)
+        if model._meta.label not in PERSONS
+        and (
+            isinstance(model._meta.default_manager, TenantManager)
+            or any(column.name == "organization" for column in model._meta.concrete_fields)
+        )
     ]
 
 

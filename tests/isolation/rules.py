@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from tests.isolation.inventory import routes
 from tests.isolation.world import Side
 
 Facts = Callable[[Side], dict[str, Any]]
@@ -98,6 +99,42 @@ RULES: dict[str, Rule] = {
     "accounts:role": Rule(Needs.MANAGER, POST, row("teammate_membership"), data=lambda _: {"role": "admin"}),
     "accounts:remove": Rule(Needs.MANAGER, POST, row("owner_membership")),
     "accounts:invitation": Rule(Needs.SIGNED_IN, BOTH, row("invitation_token", "token"), personal=True),
+    "accounts:audit": Rule(Needs.MANAGER),
+    "accounts:audit-csv": Rule(Needs.MANAGER),
+    "accounts:found": Rule(Needs.SIGNED_IN, BOTH, data=lambda side: {"name": f"founded by {side.marker}"}),
+    "accounts:transfer": Rule(
+        Needs.OWNER,
+        BOTH,
+        data=lambda side: {"heir": side.keys["teammate_membership"], "name": side.organization.name},
+    ),
+    "accounts:close-organization": Rule(Needs.OWNER, BOTH, data=lambda side: {"name": side.organization.name}),
+    "accounts:keep-organization": Rule(Needs.OWNER, POST),
+    "identity:organization-security": Rule(Needs.MANAGER, BOTH, data=lambda _: {"required": "on"}),
+    # a person's own
+    "accounts:privacy": Rule(Needs.SIGNED_IN, why=OWN),
+    "accounts:export": Rule(Needs.SIGNED_IN, POST, data=lambda _: {"of": "account"}, why=OWN),
+    "accounts:download": Rule(Needs.SIGNED_IN, keys=row("export"), personal=True),
+    "accounts:close-account": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "accounts:keep-account": Rule(Needs.SIGNED_IN, POST, why=OWN),
+    "accounts:end-impersonation": Rule(Needs.OPERATOR, POST),
+    "identity:end-session": Rule(Needs.OWNER, POST, row("owner_session")),
+    "usersessions_list": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_index": Rule(Needs.SIGNED_IN, why=OWN),
+    "mfa_activate_totp": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_deactivate_totp": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_generate_recovery_codes": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_view_recovery_codes": Rule(Needs.SIGNED_IN, why=OWN),
+    "mfa_download_recovery_codes": Rule(Needs.SIGNED_IN, why=OWN),
+    "mfa_list_webauthn": Rule(Needs.SIGNED_IN, why=OWN),
+    "mfa_add_webauthn": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_edit_webauthn": Rule(
+        Needs.OWNER, ("GET", "POST", "PUT"), row("owner_passkey"), data=lambda side: {"name": side.marker}
+    ),
+    "mfa_remove_webauthn": Rule(Needs.OWNER, ("GET", "POST", "DELETE"), row("owner_passkey")),
+    "mfa_authenticate": Rule(Needs.ANYONE, BOTH, why=ENTRANCE),
+    "mfa_login_webauthn": Rule(Needs.ANYONE, BOTH, why=ENTRANCE),
+    "mfa_reauthenticate": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
+    "mfa_reauthenticate_webauthn": Rule(Needs.SIGNED_IN, BOTH, why=OWN),
     # where people come in and see to their own account (allauth)
     "account_login": Rule(Needs.ANYONE, BOTH, why=ENTRANCE),
     "account_logout": Rule(Needs.ANYONE, BOTH, why=OWN),
@@ -118,6 +155,10 @@ RULES: dict[str, Rule] = {
     "account_confirm_email": Rule(Needs.ANYONE, BOTH, keys=lambda _: {"key": "no-such-key"}, why=ENTRANCE),
     # the API
     "api:me": Rule(Needs.ANYONE, why=OWN),
+    "api:auth-register": Rule(Needs.ANYONE, POST, why=ENTRANCE),
+    "api:auth-login": Rule(Needs.ANYONE, POST, why=ENTRANCE),
+    "api:auth-refresh": Rule(Needs.ANYONE, POST, why=ENTRANCE),
+    "api:auth-me": Rule(Needs.SIGNED_IN, why=OWN),
     "api:instruments": Rule(Needs.ANYONE, why=PUBLIC),
     "api:candles": Rule(Needs.ANYONE, why=PUBLIC),
     "api:rounds": Rule(Needs.ANYONE, why=PUBLIC),
@@ -128,13 +169,23 @@ RULES: dict[str, Rule] = {
     "api:health": Rule(Needs.ANYONE, why=PUBLIC),
     "api:schema": Rule(Needs.ANYONE, why="the description of the API"),
     "api-docs": Rule(Needs.ANYONE, why="the description of the API"),
+    "console": Rule(Needs.OPERATOR),
     "metrics": Rule(Needs.ANYONE, why="counters without a tenant; refused without its token where one is set"),
 }
 
 
+RULES |= {
+    route.name: Rule(Needs.ANYONE, BOTH, why=f"allauth's own API: {OWN}")
+    for route in routes()
+    if route.name.startswith("headless:")
+} | {route.name: Rule(Needs.OPERATOR) for route in routes() if route.name.startswith("no-phones-")}
+
 MARKET = "the market and the public record belong to no tenant"
 
 TASKS: dict[str, str] = {
+    "accounts.tasks.make_person_export": "a person's own copy, made inside their own fence",
+    "accounts.tasks.keep_promises": "operator work on the record: erases what is due",
+    "accounts.tasks.forget_old_rows": "operator work on the record: the retention rules",
     "markets.tasks.ingest_closed": MARKET,
     "markets.tasks.measure_quality": MARKET,
     "markets.tasks.poll_derivatives": MARKET,
@@ -149,7 +200,12 @@ TASKS: dict[str, str] = {
 }
 """Tasks that work for no tenant, and why. Every other task is a `TenantTask`, tried with the other side's rows."""
 
-TENANT_TASKS: dict[str, Facts] = {}
+TENANT_TASKS: dict[str, Facts] = {
+    "accounts.tasks.make_organization_export": lambda side: {
+        "export_id": str(side.keys["export"]),
+        "user_id": side.keys["user"],
+    },
+}
 """Arguments of each `TenantTask` after the organization's id, naming a side's own rows."""
 
 SOCKETS = {"ws/board/": "rounds and market events of one tier of plans; nothing on it belongs to a tenant"}

@@ -10,8 +10,8 @@ from tests.isolation.world import Side, make_side, snapshot
 
 pytestmark = pytest.mark.django_db
 FORBIDDEN = 403
-CALLED_BY_MACHINES: dict[str, str] = {}
-"""Addresses that take posts without a form's token, and what they check instead."""
+WITHOUT_COOKIE = ("api:auth-login", "api:auth-refresh", "api:auth-register")
+"""Addresses (and allauth's API for apps) that take no cookie, so that no foreign page can act through one."""
 
 
 @pytest.fixture
@@ -29,9 +29,12 @@ def test_no_get_changes_a_row(side: Side) -> None:
     assert snapshot() == before
 
 
-@pytest.mark.parametrize("name", sorted(name for name, rule in RULES.items() if "POST" in rule.methods))
-def test_a_post_without_the_forms_token_is_refused(name: str, side: Side) -> None:
-    rule = RULES[name]
-    client = twin(side.people["owner"].client, Client(enforce_csrf_checks=True))
-    response = client.generic("POST", reverse(name, kwargs=rule.keys(side)), **plain_post(rule, side))
-    assert (response.status_code == FORBIDDEN) != (name in CALLED_BY_MACHINES)
+def test_a_post_without_the_forms_token_is_refused(side: Side) -> None:
+    let_in = []
+    for name, rule in RULES.items():
+        if "POST" in rule.methods:
+            client = twin(side.people["owner"].client, Client(enforce_csrf_checks=True))
+            response = client.generic("POST", reverse(name, kwargs=rule.keys(side)), **plain_post(rule, side))
+            if response.status_code != FORBIDDEN:
+                let_in.append(name)
+    assert sorted(name for name in let_in if not name.startswith("headless:app:")) == sorted(WITHOUT_COOKIE)

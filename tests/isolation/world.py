@@ -4,20 +4,38 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
+from secrets import token_bytes
 from typing import Any
 from uuid import UUID
 
+from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from django.apps import apps
 from django.db import models
+from django.http import HttpRequest
 from django.test import Client
 from django_scopes import scopes_disabled
+from fido2.cose import ES256
+from fido2.webauthn import (
+    Aaguid,
+    AttestationObject,
+    AttestedCredentialData,
+    AuthenticatorAttestationResponse,
+    AuthenticatorData,
+    CollectedClientData,
+    RegistrationResponse,
+)
 
 from accounts.audit import operator_work
 from accounts.inviting import token_hash
-from accounts.models import ApiKey, Invitation, Membership, Organization, Role, User
+from accounts.models import ApiKey, DataExport, Invitation, Membership, Organization, Role, User
 from accounts.plans import DESK
-from accounts.scoping import scope_to
+from accounts.scoping import acting_as, scope_to
+from accounts.sealed import put_secret
 from lib.clock import wall_now
 from tests.factories import join, make_organization, make_user
 from tests.people import Person, person
@@ -50,11 +68,20 @@ def make_side(marker: str) -> Side:
         user = make_user(f"{name}@{marker}.example", f"{name} {marker}")
         side.keys[f"{name}_membership"] = join(organization, user, role).pk
         people[name] = person(user, organization)
-    for who in people.values():  # as a sign-up leaves it
+    for who in people.values():  # as a sign-up and a sign-in leave it
         EmailAddress.objects.create(user=who.user, email=who.user.email, verified=True, primary=True)
+        _prove(who)
     with scope_to(organization.pk):
         _rows(side, owner)
     return side
+
+
+def _prove(who: Person) -> None:
+    """As if the person had just typed the password again: what asks for that is open."""
+    request = HttpRequest()
+    request.session = who.client.session
+    record_authentication(request, who.user, "password", reauthenticated=True)
+    request.session.save()
 
 
 def _rows(side: Side, owner: User) -> None:
@@ -68,7 +95,22 @@ def _rows(side: Side, owner: User) -> None:
         expires_at=wall_now() + timedelta(days=1),
     )
     ApiKey.objects.create(organization=side.organization, name=f"key {side.marker}", prefix=side.marker[:16])
+    put_secret(side.organization, "exchange", f"secret {side.marker}", f"plain {side.marker}", owner)
+    export = DataExport(user=owner, organization=side.organization, state="ready", expires_at=invitation.expires_at)
+    with acting_as(owner.pk):
+        export.save(force_insert=True)
+    factor = Authenticator.objects.create(
+        user=owner,
+        type=Authenticator.Type.WEBAUTHN,
+        data={"name": f"passkey {side.marker}", "credential": _credential()},
+    )
+    session = UserSession.objects.create(
+        user=owner, ip="192.0.2.1", user_agent=f"agent {side.marker}", session_key=f"{side.marker}-" + "s" * 24
+    )
     side.keys |= {
+        "export": export.pk,
+        "owner_passkey": factor.pk,
+        "owner_session": session.pk,
         "owner_membership": Membership.objects.get(user=owner).pk,
         "invitation": invitation.pk,
         "invitation_token": token,
@@ -76,6 +118,18 @@ def _rows(side: Side, owner: User) -> None:
         "organization": side.organization.pk,
         "user": owner.pk,
     }
+
+
+def _credential() -> dict[str, Any]:
+    """What a browser answers when it makes a passkey (WebAuthn level 2, section 5.1.3)."""
+    key = ES256.from_cryptography_key(generate_private_key(SECP256R1()).public_key())
+    made = AttestedCredentialData.create(Aaguid.NONE, token_bytes(16), key)
+    facts = AuthenticatorData.create(sha256(b"testserver").digest(), AuthenticatorData.FLAG.AT | 1, 0, made)
+    asked = CollectedClientData.create("webauthn.create", token_bytes(32), "http://testserver")
+    answer = AuthenticatorAttestationResponse(
+        client_data=asked, attestation_object=AttestationObject.create("none", facts, {})
+    )
+    return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))
 
 
 def nowhere(side: Side) -> Side:

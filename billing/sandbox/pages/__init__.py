@@ -20,4 +20,5 @@ def routes() -> list[web.RouteDef]:
         web.post("/i/{token}", invoice.pay),
         web.get("/i/{token}/pdf", invoice.printable),
         web.get("/sandbox.css", frame.stylesheet),
+        web.get("/favicon.ico", frame.no_icon),
     ]

@@ -82,6 +82,11 @@ async def stylesheet(_request: web.Request) -> web.StreamResponse:
     return web.FileResponse(HERE / "sandbox.css", headers={"Content-Type": "text/css; charset=utf-8"})
 
 
+async def no_icon(_request: web.Request) -> web.StreamResponse:
+    """GET /favicon.ico: browsers ask unbidden, and would note a 404 as an error."""
+    return web.Response(status=204)
+
+
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse foreign hosts and cross-origin posts to pages, and turn refusals into pages."""

@@ -129,6 +129,7 @@ def test_pages_are_locked_to_their_own_origin(sandbox: Sandbox, shop: Shop) -> N
     assert "form-action 'self' http://127.0.0.1:8000" in policy
     assert "<script" not in page.text
     assert " style=" not in page.text
+    assert httpx.get(f"{sandbox.url}/favicon.ico").status_code == 204
     assert httpx.get(f"{sandbox.url}/sandbox.css").headers["content-type"].startswith("text/css")
     assert httpx.post(url, data={"action": "pay"}, headers={"Origin": "http://evil.example"}).status_code == 403
     assert httpx.post(url, data={"action": "pay"}).status_code == 403
