@@ -147,14 +147,14 @@ def _money(side: Side) -> CheckoutAttempt:
 
 def _credential() -> dict[str, Any]:
     """What a browser answers when it makes a passkey (WebAuthn level 2, section 5.1.3)."""
-    key = ES256.from_cryptography_key(generate_private_key(SECP256R1()).public_key())
+    key = ES256.from_cryptography_key(generate_private_key(SECP256R1()).public_key())  # type: ignore[no-untyped-call]  # fido2's
     made = AttestedCredentialData.create(Aaguid.NONE, token_bytes(16), key)
     facts = AuthenticatorData.create(sha256(b"testserver").digest(), AuthenticatorData.FLAG.AT | 1, 0, made)
     asked = CollectedClientData.create("webauthn.create", token_bytes(32), "http://testserver")
     answer = AuthenticatorAttestationResponse(
         client_data=asked, attestation_object=AttestationObject.create("none", facts, {})
     )
-    return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))
+    return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))  # type: ignore[no-untyped-call]  # fido2's
 
 
 def nowhere(side: Side) -> Side:
