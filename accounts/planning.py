@@ -28,5 +28,6 @@ def change_plan(
         locked = Organization.objects.select_for_update().get(pk=organization.pk)
         before, locked.plan, organization.plan = locked.plan, key, key
         locked.save(update_fields=["plan"])
-        record("plan.changed", user=by, organization_id=organization.pk, actor=actor, before=before, after=key, **why)
+        facts = {"before": before, "after": key, **why}
+        record("plan.changed", user=by, organization_id=organization.pk, actor=actor, **facts)  # type: ignore[arg-type]  # none is called `personal`
         plan_changed.send(Organization, organization_id=organization.pk, before=before, after=key)
