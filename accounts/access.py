@@ -226,7 +226,7 @@ def access_audit(viewer: Viewer) -> QuerySet[AuditEntry]:
 
 def access_exports(viewer: Viewer) -> QuerySet[DataExport]:
     """The copies of data that the viewer has asked for, newest first; 404 for visitors."""
-    if viewer.is_visitor:
+    if viewer.user_id is None:
         raise Http404
     return DataExport.objects.filter(user_id=viewer.user_id).order_by("-created_at")
 
@@ -235,13 +235,11 @@ def access_export(viewer: Viewer, pk: UUID, now: datetime) -> DataExport:
     """A finished copy that can be fetched at `now`; 404 for others', and for who owns its organization no longer."""
     ready = access_exports(viewer).filter(state=DataExport.State.READY, expires_at__gt=now)
     found = get_object_or_404(ready, pk=pk)
-    if found.organization_id is not None and not _owns(viewer, found.organization_id):
+    if found.organization_id is not None and not _owns(found.user_id, found.organization_id):
         raise Http404
     return found
 
 
-def _owns(viewer: Viewer, organization_id: int) -> bool:
+def _owns(user_id: int, organization_id: int) -> bool:
     with scopes_disabled():
-        return Membership.objects.filter(
-            user_id=viewer.user_id, organization_id=organization_id, role=Role.OWNER
-        ).exists()
+        return Membership.objects.filter(user_id=user_id, organization_id=organization_id, role=Role.OWNER).exists()

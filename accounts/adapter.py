@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from accounts.founding import found_organization
 from accounts.identity.limits import refuse
 from accounts.models import User
+from lib.origin import origin
 from lib.transactions import on_commit
 
 APP = "allauth.account"
@@ -67,6 +68,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def format_email_subject(self, subject: str) -> str:
         """Our name, whatever the host is called."""
         return f"Candor: {subject}"
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address that the audit log has too: behind TRUSTED_PROXIES the client's, not the proxy's."""
+        return origin().ip or str(super().get_client_ip(request))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Count by account and address: who fails on purpose elsewhere locks nobody out here."""

@@ -49,12 +49,12 @@ class UserAdmin(ReadOnlyAdmin):
     fields = ("email", "name", "is_active", "is_staff", "date_joined", "last_login", "erase_at", "erased_at")
     actions_detail = ("see_as", "switch_off", "switch_on", "make_operator", "end_operator")
 
-    @action(description=_("See as this person"), url_path="see-as")
+    @action(description=_("See as this person"), url_path="see-as")  # type: ignore[untyped-decorator]  # unfold has no types
     def see_as(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Impersonate, read-only."""
         return dangerous.impersonation_page(request, *_asked(User, object_id))
 
-    @action(description=_("Switch off"), url_path="switch-off")
+    @action(description=_("Switch off"), url_path="switch-off")  # type: ignore[untyped-decorator]  # unfold has no types
     def switch_off(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """End the person's access."""
         user, back = _asked(User, object_id)
@@ -65,7 +65,7 @@ class UserAdmin(ReadOnlyAdmin):
         words = (gettext("Switch the account off"), effects, gettext("Switch it on again on the same page."))
         return dangerous.person_page(request, user, back, dangerous.switch_off, words)
 
-    @action(description=_("Switch on"), url_path="switch-on")
+    @action(description=_("Switch on"), url_path="switch-on")  # type: ignore[untyped-decorator]  # unfold has no types
     def switch_on(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Let the person in again."""
         user, back = _asked(User, object_id)
@@ -73,7 +73,7 @@ class UserAdmin(ReadOnlyAdmin):
         words = (gettext("Switch the account on"), effects, gettext("Switch it off again on the same page."))
         return dangerous.person_page(request, user, back, dangerous.switch_on, words)
 
-    @action(description=_("Make operator"), url_path="make-operator")
+    @action(description=_("Make operator"), url_path="make-operator")  # type: ignore[untyped-decorator]  # unfold has no types
     def make_operator(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Give the person the console."""
         user, back = _asked(User, object_id)
@@ -83,7 +83,7 @@ class UserAdmin(ReadOnlyAdmin):
         words = (gettext("Make an operator"), effects, gettext("Take the console away on the same page."))
         return dangerous.person_page(request, user, back, dangerous.make_operator, words)
 
-    @action(description=_("Take the console away"), url_path="end-operator")
+    @action(description=_("Take the console away"), url_path="end-operator")  # type: ignore[untyped-decorator]  # unfold has no types
     def end_operator(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Take the console from the person."""
         user, back = _asked(User, object_id)
@@ -102,7 +102,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     fields = ("name", "slug", "plan", "created_at", "erase_at", "erased_at")
     actions_detail = ("change_the_plan",)
 
-    @action(description=_("Change the plan"), url_path="plan")
+    @action(description=_("Change the plan"), url_path="plan")  # type: ignore[untyped-decorator]  # unfold has no types
     def change_the_plan(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Put it on another plan."""
         return dangerous.plan_page(request, *_asked(Organization, object_id))

@@ -28,7 +28,7 @@ def record(
         user: the person who acted, kept as their number; None for the system, whose part is then named by `actor`.
         organization_id: the tenant it concerns, whose scope must be entered; None for acts outside all of them,
             which take `acting_as(user)` or operator work.
-        actor: which part of the system acted, in words, such as `task:erasure`; passed over where there is a user.
+        actor: which part of the system acted, in words, such as `task:erasure`; no address.
         personal: facts that name somebody (addresses, names); they can be erased, and the chain stays whole.
         details: plain facts that are for ever: numbers, roles, plan keys, `before=` and `after=`; no secrets, and
             nothing that names a person.
@@ -38,7 +38,7 @@ def record(
         action=action,
         user=user,
         organization_id=organization_id,
-        actor=f"user:{user.pk}" if user else one_line(actor or SYSTEM),
+        actor=one_line(actor) or (f"user:{user.pk}" if user else SYSTEM),
         details=_plain(details),
         personal=_plain(personal or {}),
         ip=present.ip,

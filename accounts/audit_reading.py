@@ -51,7 +51,8 @@ def _heads() -> dict[int, tuple[int, str]]:
 
 
 def _known() -> set[int]:
-    return set(AuditEntry.objects.order_by().values_list("chain", flat=True).distinct()) - {None}
+    chains = AuditEntry.objects.order_by().values_list("chain", flat=True).distinct()
+    return {chain for chain in chains if chain is not None}  # rows of this very transaction have none yet
 
 
 def filtered(

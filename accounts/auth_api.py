@@ -102,6 +102,7 @@ class TokenView(APIView):
     """A step towards a token: no session and no cookie counts here, so there is nothing to forge."""
 
     authentication_classes: tuple[()] = ()
+    throttle_classes: tuple[()] = ()  # no plan's calls: the limits of signing in count here
     parser_classes = (JSONParser,)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 import structlog
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import SESSION_KEY
@@ -15,7 +16,7 @@ from django_scopes import scopes_disabled
 
 from accounts.audit import operator_work, record
 from accounts.errors import PrivacyError
-from accounts.events import membership_changed, organization_erasing, person_erasing
+from accounts.events import membership_changed, organization_erasing, person_erasing, sessions_ended
 from accounts.exporting import Erasure, exported
 from accounts.mailing import mail_later
 from accounts.models import Acceptance, AuditEntry, Membership, Organization, Role, User
@@ -221,10 +222,12 @@ def _forget_in_records(pk: int, email: str) -> None:
 
 
 def end_sessions(user_id: int) -> int:
-    """Delete every session of a person; number of sessions."""
+    """Delete every session of a person, also one that no list knows, and close the sockets; number of sessions."""
     store, ended = import_module(settings.SESSION_ENGINE).SessionStore, 0
     for session in Session.objects.filter(expire_date__gt=wall_now()).iterator():
         if store().decode(session.session_data).get(SESSION_KEY) == str(user_id):
             session.delete()
             ended += 1
+    UserSession.objects.filter(user_id=user_id).delete()
+    sessions_ended.send(UserSession, user_id=user_id)
     return ended

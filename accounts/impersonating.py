@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.backends.base import SessionBase
@@ -74,7 +75,7 @@ def end_impersonation(session: SessionBase, operator: User, how: str = "by the o
         del session[SESSION_IMPERSONATION]
 
 
-def _record(action: str, operator: User, facts: Impersonation, **details: str) -> None:
+def _record(action: str, operator: User, facts: Impersonation, **details: Any) -> None:
     """Once among the rows of no organization, and once where those concerned can read it."""
     with acting_as(operator.pk):
         record(action, user=operator, of=facts.user_id, **details)

@@ -1,5 +1,7 @@
 """Changes of an organization: its name, who belongs to it, and as what."""
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -61,6 +63,6 @@ def _keep_an_owner(membership: Membership, owners: set[int]) -> None:
         raise MembershipError(_("An organization needs an owner: make somebody else an owner first."))
 
 
-def _tell(action: str, membership: Membership, by: User, **details: str) -> None:
+def _tell(action: str, membership: Membership, by: User, **details: Any) -> None:
     record(action, user=by, organization_id=membership.organization_id, member=membership.user_id, **details)
     membership_changed.send(Membership, organization_id=membership.organization_id, user_id=membership.user_id)

@@ -266,8 +266,8 @@ class AuditEntry(models.Model):
 
     @property
     def who(self) -> str:
-        """The person's address of today, or the part of the system that acted."""
-        return self.user.label if self.user else self.actor
+        """The person's address of today, or what acted in no person's name."""
+        return self.user.label if self.user and self.actor == f"user:{self.user_id}" else self.actor
 
     @property
     def facts(self) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """A change of plan."""
 
+from typing import Any
+
 from django.db import transaction
 
 from accounts.audit import record
@@ -28,6 +30,6 @@ def change_plan(
         locked = Organization.objects.select_for_update().get(pk=organization.pk)
         before, locked.plan, organization.plan = locked.plan, key, key
         locked.save(update_fields=["plan"])
-        facts = {"before": before, "after": key, **why}
-        record("plan.changed", user=by, organization_id=organization.pk, actor=actor, **facts)  # type: ignore[arg-type]  # none is called `personal`
+        facts: dict[str, Any] = {"before": before, "after": key, **why}
+        record("plan.changed", user=by, organization_id=organization.pk, actor=actor, **facts)
         plan_changed.send(Organization, organization_id=organization.pk, before=before, after=key)

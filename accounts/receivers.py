@@ -1,12 +1,13 @@
 """What changes how somebody signs in goes into the audit log and ends their other sessions."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from allauth.account.models import EmailAddress
 from allauth.account.signals import email_changed, password_changed, password_reset, password_set
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset, authenticator_used
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
@@ -46,7 +47,8 @@ def on_new_email(
 ) -> None:
     """A new address was confirmed and has taken the old one's place; the first one has none to take."""
     if from_email_address is not None:
-        _record("email.changed", user, before=from_email_address.email, after=to_email_address.email)
+        facts = {"before": from_email_address.email, "after": to_email_address.email}
+        _record("email.changed", user, personal=facts)
 
 
 @receiver(authenticator_added)
@@ -84,6 +86,13 @@ def _own_session(request: HttpRequest, user: User) -> str | None:
     return request.session.session_key if request.user == user else None
 
 
-def _record(action: str, user: User, **details: Any) -> None:
+@receiver(post_save, sender=User)
+def on_user_saved(instance: User, **kwargs: object) -> None:
+    """An account that is switched off loses its sessions for good, not until it is switched on again."""
+    if not instance.is_active:
+        end_sessions(instance, reason="account switched off")
+
+
+def _record(action: str, user: User, *, personal: Mapping[str, str] | None = None) -> None:
     with acting_as(user.pk):
-        record(action, user=user, **details)
+        record(action, user=user, personal=personal)

@@ -10,6 +10,7 @@ from accounts import erasing, export_files, retention
 from accounts.audit import operator_work
 from accounts.models import DataExport
 from accounts.scoping import scope_to
+from lib.sending import send_soon
 from lib.transactions import on_commit
 
 log = structlog.get_logger(__name__)
@@ -41,11 +42,7 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def enqueue(self, organization_id: int, *args: object, **kwargs: object) -> None:
         """Start after the surrounding transaction commits."""
-        on_commit(lambda: _start(self, (organization_id, *args), kwargs))
-
-
-def _start(task: TenantTask, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    task.apply_async(args, kwargs)
+        on_commit(lambda: send_soon(self, (organization_id, *args), kwargs))
 
 
 @shared_task
@@ -67,7 +64,7 @@ def start_export(export: DataExport) -> None:
 
 def _start_export(key: str, organization_id: int | None, user_id: int) -> None:
     if organization_id is None:
-        on_commit(lambda: make_person_export.delay(key))
+        on_commit(lambda: send_soon(make_person_export, (key,)))
     else:
         make_organization_export.enqueue(organization_id, key, user_id)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import add_never_cache_headers
 
 from lib.origin import client_ip, coming_from
 
@@ -52,7 +51,7 @@ class PrivateCacheMiddleware:
         """Answer, and mark the answer."""
         response = self.get_response(request)
         user = getattr(request, "user", None)
-        if user is not None and user.is_authenticated:
-            del response["Cache-Control"]
-            add_never_cache_headers(response)
+        kept_out = "no-store" in response.get("Cache-Control", "")
+        if user is not None and user.is_authenticated and not kept_out:
+            response["Cache-Control"] = "private, no-store"
         return response

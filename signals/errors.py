@@ -4,13 +4,18 @@ import math
 import sys
 from http import HTTPStatus
 
+import structlog
 from django.db import InterfaceError, InternalError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
+from prometheus_client import Counter
 
 READ_ONLY = "25006"  # PostgreSQL's code for a write that the server does not take
 RETRY_AFTER_S = 5
+API = "/api/v1/"
 LIMIT_RETRY_AFTER_S = 60
+UNAVAILABLE = Counter("candor_requests_unavailable_total", "Requests answered 503 for want of a database")
+log = structlog.get_logger(__name__)
 
 WORDS: dict[int, tuple[str, str]] = {
     400: ("This request could not be read", "Go back and try once more; if a form sent you here, fill it in again."),
@@ -23,8 +28,11 @@ WORDS: dict[int, tuple[str, str]] = {
 
 
 def error_page(request: HttpRequest, status: int, remedy: str = "") -> HttpResponse:
-    """The page of one status, with a remedy of its own where the usual one is not it."""
+    """The page of one status, with a remedy of its own where the usual one is not it; below /api/ as JSON."""
     title, usual = WORDS[status]
+    if request.path.startswith(API):
+        body = {"detail": f"{title}. {remedy or usual}", "request_id": getattr(request, "request_id", "")}
+        return JsonResponse(body, status=status, headers={"Cache-Control": "no-store"})
     context = {
         "status": int(status),
         "title": title,
@@ -66,6 +74,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500; 503 where the database is away, full or read-only, which passes without anybody mending the page."""
     if not database_is_away(sys.exc_info()[1]):  # Django calls this while it handles the exception
         return error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+    UNAVAILABLE.inc()
+    log.error("database_away", path=request.path, error=str(sys.exc_info()[1])[:200])
     response = error_page(request, HTTPStatus.SERVICE_UNAVAILABLE)
     response["Retry-After"] = str(RETRY_AFTER_S)
     return response

@@ -44,7 +44,7 @@ class AuthenticatorAdmin(LookedAt):
         """Remove one, on the record; its person signs in anew everywhere."""
         obj.delete()
         if isinstance(request.user, User):
-            record("mfa.removed_by_operator", user=request.user, person=obj.user.email, kind=obj.type)
+            record("mfa.removed_by_operator", user=request.user, person=obj.user.pk, kind=obj.type)
         end_sessions(obj.user, reason="second factor removed by an operator")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Authenticator]) -> None:

@@ -3,7 +3,6 @@
 from typing import NoReturn
 
 import structlog
-from allauth.account.adapter import get_adapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.ratelimit import respond_429
 from django.core.cache import cache
@@ -13,6 +12,7 @@ from django.http import HttpRequest
 from accounts.audit import record
 from accounts.models import User
 from accounts.scoping import acting_as
+from lib.origin import origin
 
 RETRY_AFTER_S = 300
 """The longest of the sign-in limits' periods that a person has to sit out (docs/security.md)."""
@@ -32,9 +32,8 @@ def trace(request: HttpRequest) -> None:
     login = getattr(request, "limited_login", "").lower()
     if not login:
         return
-    ip = get_adapter(request).get_client_ip(request)
-    log.warning("sign_in_limited", ip=ip)
+    log.warning("sign_in_limited", ip=origin().ip)
     user = User.objects.filter(email=login).first()
     if user is not None and cache.add(f"candor:limited:{user.pk}", 1, timeout=RETRY_AFTER_S):
         with transaction.atomic(), acting_as(user.pk):
-            record("sign_in.limited", user=user, actor="somebody not signed in", ip=ip)
+            record("sign_in.limited", user=user)

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import access_memberships, access_organization, require_managing, viewer_of
 from accounts.errors import MembershipError
 from accounts.identity.factors import SECOND_FACTORS, has_mfa
-from accounts.identity.reauthentication import reauthenticated
 from accounts.identity.requiring import require_mfa
 from accounts.models import User
+from accounts.reauthentication import reauthenticated
 
 
 @login_required
@@ -46,7 +46,7 @@ def organization_security(request: HttpRequest) -> HttpResponse:
     return render(request, "account/organization_security.html", facts)
 
 
-@reauthenticated
+@reauthenticated("identity:organization-security")
 def _change(request: HttpRequest) -> HttpResponse:
     try:
         require_mfa(access_organization(viewer_of(request)), request.POST.get("required") == "on", by=_user(request))

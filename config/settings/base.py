@@ -60,10 +60,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "config.middleware.PrivateCacheMiddleware",
     "config.middleware.RequestContextMiddleware",
     "accounts.identity.middleware.LimitTraceMiddleware",
     "accounts.identity.bearer.BearerMiddleware",
+    "config.middleware.PrivateCacheMiddleware",
     "accounts.identity.middleware.SessionLimitMiddleware",
     "accounts.identity.middleware.ConsoleMiddleware",
     "accounts.middleware.TenantMiddleware",
@@ -190,6 +190,7 @@ EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
+DEMO_ACCOUNTS = False  # whether the demonstration's people may exist: on one machine only
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
 ORGANIZATIONS_PER_PERSON = env.whole("ORGANIZATIONS_PER_PERSON", 5, low=1)
 ERASURE_GRACE_DAYS = env.whole("ERASURE_GRACE_DAYS", 14, low=0, high=30)
@@ -293,6 +294,8 @@ PUSH_RETENTION = timedelta(hours=26)
 LATE_AFTER_S = env.number("LATE_AFTER_S", 3.0, low=0.1, high=60)
 QUALITY_HOUR_FLOOR = env.number("QUALITY_HOUR_FLOOR", 0.95, low=0, high=1)
 QUALITY_DAY_FLOOR = env.number("QUALITY_DAY_FLOOR", 0.99, low=0, high=1)
+CLOCK_VENUES = env.words("CLOCK_VENUES", "binance kraken coinbase")
+SOCKET_ACCEPTS_A_SECOND = env.number("SOCKET_ACCEPTS_A_SECOND", 100, low=1)
 STALE_AFTER_S = env.number("STALE_AFTER_S", 90, low=5)
 VOTER_DEADLINE_S = env.number("VOTER_DEADLINE_S", 1.5, low=0.05, high=30)
 PAYOUT = env.number("PAYOUT", 0.85, low=0.01, high=10)

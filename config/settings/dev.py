@@ -7,6 +7,7 @@ from config.settings.base import SECRET_KEY, SECRETS_KEYS, VAR_DIR
 
 SECRET_KEY = SECRET_KEY or secret_key(VAR_DIR)
 SECRETS_KEYS = SECRETS_KEYS or [secrets_key(VAR_DIR)]
+DEMO_ACCOUNTS = True
 LOG_JSON = env.flag("LOG_JSON", False)
 LOGGING = {"json": LOG_JSON, "level": env.text("LOG_LEVEL", "WARNING")}
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")

@@ -20,5 +20,6 @@ ARTIFACTS_DIR = Path(VAR_DIR) / "test-artifacts"
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
 (BASE_DIR / "static" / "dist").mkdir(parents=True, exist_ok=True)
+SOCKET_ACCEPTS_A_SECOND = 10_000.0  # tests open sockets as they like
 GALLERY = True  # the page that shows every widget in every state
 ACCOUNT_EMAIL_VERIFICATION = "optional"  # tests of the mail's way itself make it mandatory, as it is in life

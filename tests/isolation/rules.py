@@ -47,6 +47,7 @@ class Rule:
         keys: what fills the address for a side's own row.
         data: what a form posts.
         posts_row: the form, not the address, names the row.
+        to_write: the least a caller must be to post, where that is more.
         personal: the row is for one person outside the organization, so that not even its members may use it.
         why: for an address that shows no tenant's rows, why that is so.
     """
@@ -56,8 +57,13 @@ class Rule:
     keys: Facts = nothing
     data: Facts = nothing
     posts_row: bool = False
+    to_write: Needs | None = None
     personal: bool = False
     why: str = ""
+
+    def least(self, method: str) -> Needs:
+        """The least rank that a request of this method takes."""
+        return self.to_write if self.to_write is not None and method != "GET" else self.needs
 
     @property
     def names_row(self) -> bool:
@@ -110,6 +116,20 @@ RULES: dict[str, Rule] = {
     "accounts:close-organization": Rule(Needs.OWNER, BOTH, data=lambda side: {"name": side.organization.name}),
     "accounts:keep-organization": Rule(Needs.OWNER, POST),
     "identity:organization-security": Rule(Needs.MANAGER, BOTH, data=lambda _: {"required": "on"}),
+    "instruments": Rule(Needs.MEMBER, BOTH, to_write=Needs.WRITER),
+    # its money
+    "billing:overview": Rule(Needs.MEMBER),
+    "billing:plans": Rule(Needs.MEMBER),
+    "billing:return": Rule(Needs.MEMBER),
+    "billing:checkout": Rule(Needs.MANAGER, POST, data=lambda _: {"price": "candor_pro_month", "currency": "usd"}),
+    "billing:order": Rule(Needs.MANAGER, BOTH, row("order", "key")),
+    "billing:refresh": Rule(Needs.MANAGER, POST),
+    "billing:change": Rule(Needs.MANAGER, BOTH, data=lambda _: {"price": "candor_desk_month"}),
+    "billing:cancel": Rule(Needs.MANAGER, BOTH),
+    "billing:resume": Rule(Needs.MANAGER, POST),
+    "billing:invoices": Rule(Needs.MANAGER),
+    "billing:portal": Rule(Needs.MANAGER, POST),
+    "billing:webhook": Rule(Needs.ANYONE, POST, why="takes what carries Stripe's signature, and answers nothing"),
     # a person's own
     "accounts:privacy": Rule(Needs.SIGNED_IN, why=OWN),
     "accounts:export": Rule(Needs.SIGNED_IN, POST, data=lambda _: {"of": "account"}, why=OWN),
@@ -186,6 +206,9 @@ TASKS: dict[str, str] = {
     "accounts.tasks.make_person_export": "a person's own copy, made inside their own fence",
     "accounts.tasks.keep_promises": "operator work on the record: erases what is due",
     "accounts.tasks.forget_old_rows": "operator work on the record: the retention rules",
+    "billing.tasks.pass_time": "operator work on the record: finds subscriptions whose time has come",
+    "billing.tasks.sweep_events": "operator work on the record: events of Stripe not yet worked on",
+    "billing.tasks.work_on": "takes the number of an event of Stripe, which names its organization itself",
     "markets.tasks.ingest_closed": MARKET,
     "markets.tasks.measure_quality": MARKET,
     "markets.tasks.poll_derivatives": MARKET,

@@ -1,8 +1,8 @@
 """Nothing of one tenant reaches another, and every address, task and group is known to the walk that shows it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from accounts.scoping import scope_to
 from accounts.tasks import TenantTask
 from config.asgi import application
 from config.celery import app as celery
+from tests.billing.shop import Shop
 from tests.isolation.inventory import owner_path, routes, tasks, tenant_models
 from tests.isolation.rules import SOCKETS, TASKS, TENANT_TASKS
 from tests.isolation.walk import Walk, unlisted
@@ -65,14 +66,16 @@ def code_alone() -> Iterator[None]:
 @contextmanager
 def database_alone() -> Iterator[None]:
     """The outer wall taken away: no query is filtered or refused, so a missing policy shows."""
-    found, scoping.get_scope = scoping.get_scope, lambda: {"_enabled": False}
-    yield
-    scoping.get_scope = found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoping, "get_scope", lambda: {"_enabled": False})
+        yield
 
 
 def owners_seen(model: type[Model]) -> set[int]:
     """Whose rows a query without any filter brings."""
-    return set(model._meta.default_manager.values_list(owner_path(model), flat=True))
+    manager = model._meta.default_manager
+    assert manager is not None
+    return set(manager.values_list(owner_path(model), flat=True))
 
 
 @pytest.mark.parametrize("model", tenant_models(), ids=lambda model: model._meta.label)
@@ -96,11 +99,12 @@ def test_a_task_finds_nothing_of_another_tenant(name: str, ours: Side, theirs: S
     assert snapshot() == before
 
 
-WALLS = {"both walls": nullcontext, "code alone": code_alone, "database alone": database_alone}
+Walls = Callable[[], AbstractContextManager[None]]
+WALLS: dict[str, Walls] = {"both walls": nullcontext, "code alone": code_alone, "database alone": database_alone}
 
 
 @pytest.mark.parametrize("walls", WALLS)
-def test_nothing_of_another_tenant_is_reached(walls: str, ours: Side, theirs: Side) -> None:
+def test_nothing_of_another_tenant_is_reached(walls: str, ours: Side, theirs: Side, shop: Shop) -> None:
     with override_settings(ACCOUNT_RATE_LIMITS=False), WALLS[walls]():
         report = Walk(ours, theirs, nowhere(theirs)).run(with_console=walls == "both walls")
     folder = Path(settings.VAR_DIR) / "reports"

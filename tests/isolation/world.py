@@ -36,6 +36,7 @@ from accounts.models import ApiKey, DataExport, Invitation, Membership, Organiza
 from accounts.plans import DESK
 from accounts.scoping import acting_as, scope_to
 from accounts.sealed import put_secret
+from billing.models import CheckoutAttempt, Customer, Subscription
 from lib.clock import wall_now
 from tests.factories import join, make_organization, make_user
 from tests.people import Person, person
@@ -107,6 +108,7 @@ def _rows(side: Side, owner: User) -> None:
     session = UserSession.objects.create(
         user=owner, ip="192.0.2.1", user_agent=f"agent {side.marker}", session_key=f"{side.marker}-" + "s" * 24
     )
+    side.keys |= {"order": _money(side).key}
     side.keys |= {
         "export": export.pk,
         "owner_passkey": factor.pk,
@@ -120,16 +122,39 @@ def _rows(side: Side, owner: User) -> None:
     }
 
 
+def _money(side: Side) -> CheckoutAttempt:
+    """A customer with a subscription that was paid for once."""
+    now = wall_now()
+    Customer.objects.create(organization=side.organization, stripe_id=f"cus_{side.marker}", currency="usd")
+    Subscription.objects.create(
+        organization=side.organization,
+        stripe_id=f"sub_{side.marker}",
+        item_id=f"si_{side.marker}",
+        status="active",
+        plan="desk",
+        price_id=f"price_{side.marker}",
+        interval="month",
+        currency="usd",
+        amount=9900,
+        period_end=now + timedelta(days=20),
+        started_at=now,
+        synced_at=now,
+    )
+    return CheckoutAttempt.objects.create(
+        organization=side.organization, lookup_key="candor_desk_month", currency="usd", state="done"
+    )
+
+
 def _credential() -> dict[str, Any]:
     """What a browser answers when it makes a passkey (WebAuthn level 2, section 5.1.3)."""
-    key = ES256.from_cryptography_key(generate_private_key(SECP256R1()).public_key())
+    key = ES256.from_cryptography_key(generate_private_key(SECP256R1()).public_key())  # type: ignore[no-untyped-call]  # fido2's
     made = AttestedCredentialData.create(Aaguid.NONE, token_bytes(16), key)
     facts = AuthenticatorData.create(sha256(b"testserver").digest(), AuthenticatorData.FLAG.AT | 1, 0, made)
     asked = CollectedClientData.create("webauthn.create", token_bytes(32), "http://testserver")
     answer = AuthenticatorAttestationResponse(
         client_data=asked, attestation_object=AttestationObject.create("none", facts, {})
     )
-    return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))
+    return dict(RegistrationResponse(raw_id=made.credential_id, response=answer))  # type: ignore[no-untyped-call]  # fido2's
 
 
 def nowhere(side: Side) -> Side:

@@ -32,6 +32,7 @@ class Command(BaseCommand):
             "config.asgi:application",
             log_level="warning",
             lifespan="off",
+            proxy_headers=False,  # whom to believe about addresses is TRUSTED_PROXIES, not whoever is on loopback
             ws="websockets-sansio",
             ws_max_size=8192,
             ws_per_message_deflate=False,  # small frames: twice the CPU for bytes that a loopback does not miss

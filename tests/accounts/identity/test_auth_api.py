@@ -72,6 +72,10 @@ def test_a_browser_shows_its_session(ada: User, visitor: Person) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
+def test_no_cache_keeps_what_a_token_opens(ada: User) -> None:
+    assert "no-store" in get("/api/v1/me", login(ada)["access_token"])["Cache-Control"]
+
+
 @pytest.mark.parametrize("email", ["ada@lovelace.example", "eve@lovelace.example"])
 def test_wrong_and_unknown_answer_alike(ada: User, email: str) -> None:
     answer = post("login", {"email": email, "password": "a guess"})
@@ -217,7 +221,7 @@ def test_a_tokens_session_chooses_among_own_organizations_only(owner: Person, st
 def test_a_token_opens_the_api_only(owner: Person) -> None:
     token = login(owner.user)["access_token"]
     assert get("/organization/", token).status_code == 302
-    assert get("/console/", token).status_code == 302
+    assert get("/console/", token).status_code == 404
 
 
 def test_an_organization_that_asks_for_a_factor(owner: Person, teammate: Person) -> None:
@@ -259,6 +263,19 @@ def test_a_tokens_session_has_the_same_limits(ada: User) -> None:
         assert answer.status_code == 200
         clock.shift(timedelta(hours=21))
         assert post("refresh", {"refresh_token": pair["refresh_token"]}).status_code == 401
+
+
+def test_using_a_token_is_using_its_session(ada: User) -> None:
+    with time_machine.travel(wall_now(), tick=False) as clock:
+        pair = login(ada)
+        began = UserSession.objects.get().last_seen_at
+        clock.shift(200)
+        pair = post("refresh", {"refresh_token": pair["refresh_token"]}).json()
+        clock.shift(150)
+        assert get(ROOT + "me", pair["access_token"]).status_code == 200
+        assert UserSession.objects.get().last_seen_at == began + timedelta(seconds=350)
+        session = tokens.get_token_session(tokens.decode_token(pair["access_token"], "access"))
+        assert session["seen_at"] - session["began_at"] == 350
 
 
 def test_one_left_alone_is_not_refreshed(ada: User) -> None:

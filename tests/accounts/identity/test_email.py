@@ -85,7 +85,7 @@ def test_a_new_address_takes_over_once_it_is_confirmed(ada: User, settled: Brows
     ada.refresh_from_db()
     assert ada.email == "countess@lovelace.example"
     assert [row.email for row in EmailAddress.objects.filter(user=ada)] == [ada.email]
-    assert {key: entry(ada, "email.changed").details[key] for key in ("before", "after")} == {
+    assert {key: entry(ada, "email.changed").personal[key] for key in ("before", "after")} == {
         "before": before,
         "after": ada.email,
     }

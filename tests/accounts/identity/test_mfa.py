@@ -206,6 +206,16 @@ def test_an_operator_removes_a_lost_factor(ada: User, operator: Person) -> None:
     assert "mfa.removed_by_operator" in audited(operator.user)
 
 
+def test_an_operator_removes_several(ada: User, operator: Person) -> None:
+    give_totp(ada)
+    browser = Browser(ada.email)
+    pk = Authenticator.objects.get(user=ada).pk
+    facts = {"action": "delete_selected", "_selected_action": [pk], "post": "yes"}
+    assert operator.client.post("/console/mfa/authenticator/", facts).status_code == 302
+    assert browser.sign_in()["Location"] == "/"
+    assert audited(operator.user).count("mfa.removed_by_operator") == 1
+
+
 @pytest.mark.parametrize("page", ["mfa/authenticator/", "usersessions/usersession/", "account/emailaddress/"])
 def test_the_consoles_pages_open_and_search(page: str, operator: Person, browser: Browser) -> None:
     answer = operator.client.get(f"/console/{page}", {"q": "ada"})

@@ -153,6 +153,15 @@ def test_a_disabled_user_is_out_of_all(ada: User, browser: Browser) -> None:
     assert Browser(ada.email).sign_in()["Location"] == "/accounts/inactive/"
 
 
+def test_switching_an_account_on_again_opens_no_old_session(ada: User, browser: Browser) -> None:
+    for is_active in (False, True):
+        ada.is_active = is_active
+        ada.save()
+    assert not browser.is_in
+    assert "sessions.ended" in audited(ada)
+    assert signed_in(ada).is_in
+
+
 # ---- before what cannot be taken back
 
 

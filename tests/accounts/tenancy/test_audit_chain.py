@@ -52,7 +52,7 @@ FIELDS = ("at", "organization", "user", "actor", "action", "request_id", "detail
 def test_a_changed_row_is_named(field: str, at: int) -> None:
     links = chained()
     head = head_of(links)
-    links[at] = replace(links[at], **{field: "forged"})
+    links[at] = replace(links[at], **{field: "forged"})  # type: ignore[arg-type]  # fields of text, chosen above
     found = first_break(7, links, head)
     assert found is not None
     assert found.number == at + 1
@@ -177,7 +177,7 @@ class TestStoredChains:
     def test_the_application_cannot_rewrite_the_log(self, owner: Person, app_connection: Raw, statement: str) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege), app_connection.transaction():  # noqa: PT012
             app_connection.execute("SELECT set_config('app.operator', 'on', true)")
-            app_connection.execute(statement)  # type: ignore[call-overload]  # a constant of this file
+            app_connection.execute(statement)
 
     def test_not_even_the_owner_of_the_tables_rewrites_it_in_passing(
         self, owner: Person, owner_connection: Raw
@@ -185,7 +185,7 @@ class TestStoredChains:
         for statement in ("UPDATE accounts_auditentry SET action = 'x'", "DELETE FROM accounts_auditentry"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), owner_connection.transaction():  # noqa: PT012
                 owner_connection.execute("SELECT set_config('app.operator', 'on', true)")
-                owner_connection.execute(statement)  # type: ignore[call-overload]  # a constant of this file
+                owner_connection.execute(statement)
 
     def test_the_command_names_the_first_broken_row(
         self, owner: Person, owner_connection: Raw, capsys: pytest.CaptureFixture[str]

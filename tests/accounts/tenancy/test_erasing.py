@@ -17,7 +17,7 @@ from accounts.audit import operator_work
 from accounts.audit_reading import verify_chains
 from accounts.erasing import erase_due
 from accounts.errors import PrivacyError
-from accounts.events import membership_changed, organization_erasing, person_erasing
+from accounts.events import membership_changed, organization_erasing, person_erasing, sessions_ended
 from accounts.inviting import invite
 from accounts.models import ApiKey, Invitation, Membership, Organization, Role, User
 from accounts.scoping import scope_to
@@ -189,9 +189,15 @@ def test_nothing_names_an_erased_person(
 def test_sessions_die_with_the_account(freebie: Person, stranger: Person) -> None:
     close(freebie)
     let_time_pass()
-    before = Session.objects.count()
+    before, told = Session.objects.count(), list[int]()
+
+    @receiver(sessions_ended)
+    def note(sender: object, user_id: int, **facts: object) -> None:
+        told.append(user_id)
+
     assert erase_due() == 1
     assert Session.objects.count() == before - 1
+    assert set(told) == {freebie.user.pk}
     assert freebie.client.get("/privacy/").status_code == 302
     assert freebie.viewer == Viewer() or freebie.viewer.organization_id is None
     assert stranger.client.get("/privacy/").status_code == 200
