@@ -93,6 +93,7 @@ class Cut:
 
 
 Play = Say | Refuse | Raw | Hang | Cut
+Shape = Callable[[str, tuple[int, int] | None], object]
 
 
 def vote(direction: str = "UP", confidence: float = 62, reason: str = "Volume rises.", risk: str = "LOW") -> str:

@@ -72,7 +72,7 @@ def _quoted(whole: str, fraction: str = "", power: str = "", unit: str = "") -> 
 def _power(power: str) -> float:
     try:
         return 10.0 ** int(power[1:]) if power else 1.0
-    except OverflowError:
+    except (OverflowError, ValueError):  # more digits than Python turns into a number
         return math.inf
 
 
@@ -81,5 +81,7 @@ def _float(word: str) -> float:
 
 
 def _same(number: Quoted, size: float) -> bool:
+    if not math.isfinite(number.value):
+        return False
     units = UNITS.get(number.unit, (1.0,))
     return any(abs(number.value - size * unit) <= number.slack * (1 + 1e-9) + 1e-12 for unit in units)
