@@ -72,8 +72,13 @@ def reserve(wishes: Sequence[Wish], limits: Limits) -> list[Place]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         places = _known(wishes)
         new = [wish for wish in wishes if wish.key not in places]
+        tokens, cost = used() if new else (0, 0.0)
         for provider in dict.fromkeys(wish.provider for wish in new):
-            places |= _admitted([wish for wish in new if wish.provider == provider], standing_of(provider), limits)
+            standing = standing_of(provider, tokens, cost)
+            made = _admitted([wish for wish in new if wish.provider == provider], standing, limits)
+            tokens += sum(call.most_tokens for call in made.values() if isinstance(call, LlmCall))
+            cost += sum(call.most_cost or 0.0 for call in made.values() if isinstance(call, LlmCall))
+            places |= made
     return [places[wish.key] for wish in wishes]
 
 
@@ -89,8 +94,8 @@ def recorded(keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str],
     return {key: found[key] for key in keys if key in found}
 
 
-def standing_of(provider: str) -> Standing:
-    """How a provider stands now, from the record alone: a restart forgets nothing."""
+def standing_of(provider: str, tokens: int, cost: float) -> Standing:
+    """How a provider stands now, from the record alone: a restart forgets nothing. `used` says the day's figures."""
     now = clock.wall_now()
     calls = LlmCall.objects.filter(provider=provider)
     last = list(LlmAnswer.objects.filter(call__provider=provider).order_by("-answered_at", "-call_id")[:BREAK_AFTER])
@@ -103,7 +108,6 @@ def standing_of(provider: str) -> Standing:
         call__provider=provider, answered_at__gt=now - timedelta(hours=2), retry_at__gt=now
     ).order_by("-retry_at")
     retry_at = rest.values_list("retry_at", flat=True).first()
-    tokens, cost = _used(now)
     return Standing(
         recent=calls.filter(asked_at__gt=now - timedelta(seconds=WINDOW_S)).count(),
         tokens=tokens,
@@ -140,10 +144,10 @@ def _known(wishes: Sequence[Wish]) -> dict[Key, Place]:
     return found
 
 
-def _used(now: datetime) -> tuple[int, float]:
-    """Tokens and money of this UTC day over all providers."""
+def used() -> tuple[int, float]:
+    """Tokens and money of this UTC day over all providers; calls without an answer at the most they can use up."""
     with connection.cursor() as cursor:
-        cursor.execute(_DAY, [now.replace(hour=0, minute=0, second=0, microsecond=0)])
+        cursor.execute(_DAY, [clock.wall_now().replace(hour=0, minute=0, second=0, microsecond=0)])
         row = cursor.fetchone()
     return int(row[0]), float(row[1])
 
