@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.admin import ReadOnlyAdmin
-from models_ml.models import Calibration, LlmAnswer, LlmCall, ModelVersion, TrainingRun
+from models_ml.models import Calibration, LlmAnswer, LlmCall, LlmDay, ModelVersion, TrainingRun
 from models_ml.votes import AbstainReason
 
 
@@ -49,13 +49,21 @@ class LlmCallAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
+@admin.register(LlmDay)
+class LlmDayAdmin(ReadOnlyAdmin):
+    """What they used up, by day."""
+
+    list_display = ("day", "tokens", "cost")
+    ordering = ("-day",)
+
+
 @admin.register(LlmAnswer)
 class LlmAnswerAdmin(ReadOnlyAdmin):
     """What they said, or why there is no vote. Their words are foreign text: templates escape them."""
 
     list_display = ("call", "outcome", "direction", "confidence", "reason", "tokens", "cost", "latency_ms", "detail")
     list_select_related = ("call",)
-    list_filter = ("call__provider", "abstained")
+    list_filter = ("provider", "abstained")
     ordering = ("-call_id",)
 
     @admin.display(description="Outcome")

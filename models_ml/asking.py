@@ -152,10 +152,10 @@ class Asked:
     def votes(self) -> dict[str, LanguageVotes]:
         """Seat → its votes. Waits until the deadline at most; who has not answered by then abstains, for good."""
         answers = self._collect()
-        LlmAnswer.objects.bulk_create(answers, ignore_conflicts=True)
+        reserving.record(answers)
         for answer in answers:
             result = AbstainReason(answer.abstained).word if answer.abstained else "vote"
-            ANSWERS.labels(answer.call.provider, result).inc()
+            ANSWERS.labels(answer.provider, result).inc()
         self._wait_elsewhere()
         return {
             provider.seat: _votes(
@@ -238,6 +238,7 @@ def _answer(question: _Question, call: LlmCall, heard: Heard) -> LlmAnswer:
     cost = question.provider.cost(tokens_in or 0, tokens_out or 0) if told else call.most_cost
     answer = LlmAnswer(
         call=call,
+        provider=call.provider,
         abstained=heard.reason or 0,
         detail=heard.detail[:DETAIL_LENGTH],
         tokens_in=tokens_in,

@@ -98,10 +98,10 @@ class LlmCall(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["provider", "model", "prompt_hash", "attempt"], name="language_model_asked_once"
+                fields=["prompt_hash", "provider", "model", "attempt"], name="language_model_asked_once"
             )
         ]
-        indexes = [models.Index(fields=["asked_at"]), models.Index(fields=["instrument", "close_time"])]
+        indexes = [models.Index(fields=["provider", "asked_at"]), models.Index(fields=["instrument", "close_time"])]
 
     def __str__(self) -> str:
         return f"{self.provider} #{self.pk}"
@@ -111,6 +111,7 @@ class LlmAnswer(models.Model):
     """What came of a question. Append-only. Without a vote, `abstained` says why; texts are shown escaped only."""
 
     call = models.OneToOneField(LlmCall, on_delete=models.CASCADE, primary_key=True, related_name="answer")
+    provider = models.CharField(max_length=30, help_text="That of the call, so that a minute costs no join")
     abstained = models.PositiveSmallIntegerField(default=0, help_text="AbstainReason, 0 where it is a vote")
     direction = models.SmallIntegerField(null=True, help_text="1 up, −1 down, 0 neutral")
     confidence = models.FloatField(null=True, help_text="As stated, 0 to 100: no probability")
@@ -126,4 +127,15 @@ class LlmAnswer(models.Model):
     retry_at = models.DateTimeField(null=True, help_text="The provider asked to be left alone until then")
 
     class Meta:
-        indexes = [models.Index(fields=["answered_at"])]
+        indexes = [
+            models.Index(fields=["provider", "answered_at"]),
+            models.Index(fields=["provider", "retry_at"], condition=models.Q(retry_at__isnull=False), name="resting"),
+        ]
+
+
+class LlmDay(models.Model):
+    """What language models used up on one UTC day: the running sum over calls and answers, for the daily caps."""
+
+    day = models.DateField(primary_key=True)
+    tokens = models.BigIntegerField(default=0)
+    cost = models.FloatField(default=0.0)

@@ -6,12 +6,13 @@ be asked. So two workers never put the same question, and together stay inside t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Max
 
 from lib import clock
-from models_ml.models import LlmAnswer, LlmCall
+from models_ml.models import LlmAnswer, LlmCall, LlmDay
 from models_ml.voters.llm.admission import BREAK_AFTER, FAILURES, WINDOW_S, Limits, Need, Standing, admit
 from models_ml.votes import AbstainReason
 
@@ -19,10 +20,10 @@ _LOCK = 0x4C4C4D  # "LLM"
 OUT_FOR = timedelta(seconds=60)
 """A call without an answer after this long lost its process."""
 
-_DAY = """
-SELECT coalesce(sum(coalesce(a.tokens, c.most_tokens)), 0),
-       coalesce(sum(CASE WHEN a.call_id IS NULL THEN c.most_cost ELSE a.cost END), 0)
-FROM models_ml_llmcall c LEFT JOIN models_ml_llmanswer a ON a.call_id = c.id WHERE c.asked_at >= %s
+_COUNT = """
+INSERT INTO models_ml_llmday (day, tokens, cost) VALUES (%s, %s, %s)
+ON CONFLICT (day) DO UPDATE SET tokens = models_ml_llmday.tokens + excluded.tokens,
+                                cost = models_ml_llmday.cost + excluded.cost
 """
 
 
@@ -72,14 +73,21 @@ def reserve(wishes: Sequence[Wish], limits: Limits) -> list[Place]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         places = _known(wishes)
         new = [wish for wish in wishes if wish.key not in places]
-        tokens, cost = used() if new else (0, 0.0)
         for provider in dict.fromkeys(wish.provider for wish in new):
-            standing = standing_of(provider, tokens, cost)
-            made = _admitted([wish for wish in new if wish.provider == provider], standing, limits)
-            tokens += sum(call.most_tokens for call in made.values() if isinstance(call, LlmCall))
-            cost += sum(call.most_cost or 0.0 for call in made.values() if isinstance(call, LlmCall))
-            places |= made
+            places |= _admitted([wish for wish in new if wish.provider == provider], standing_of(provider), limits)
     return [places[wish.key] for wish in wishes]
+
+
+def record(answers: Sequence[LlmAnswer]) -> None:
+    """Write what came of calls, and count what they used up in place of the most they could have."""
+    if not answers:
+        return
+    with transaction.atomic():
+        LlmAnswer.objects.bulk_create(answers)
+        for day in {_day(answer.call.asked_at) for answer in answers}:
+            mine = [answer for answer in answers if _day(answer.call.asked_at) == day]
+            tokens = sum(answer.tokens - answer.call.most_tokens for answer in mine)
+            _count(day, tokens, sum((answer.cost or 0.0) - (answer.call.most_cost or 0.0) for answer in mine))
 
 
 def answered(calls: Sequence[LlmCall]) -> dict[int, LlmAnswer]:
@@ -94,24 +102,23 @@ def recorded(keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str],
     return {key: found[key] for key in keys if key in found}
 
 
-def standing_of(provider: str, tokens: int, cost: float) -> Standing:
-    """How a provider stands now, from the record alone: a restart forgets nothing. `used` says the day's figures."""
+def standing_of(provider: str) -> Standing:
+    """How a provider stands now, from the record alone: a restart forgets nothing."""
     now = clock.wall_now()
     calls = LlmCall.objects.filter(provider=provider)
-    last = list(LlmAnswer.objects.filter(call__provider=provider).order_by("-answered_at", "-call_id")[:BREAK_AFTER])
+    said = LlmAnswer.objects.filter(provider=provider)
+    last = list(said.order_by("-answered_at")[:BREAK_AFTER])
     failures = next((n for n, row in enumerate(last) if row.abstained not in FAILURES), len(last))
     failed_at = last[0].answered_at if failures else None
     probing = (
         failed_at is not None and calls.filter(asked_at__gt=max(failed_at, now - OUT_FOR), answer__isnull=True).exists()
     )
-    rest = LlmAnswer.objects.filter(
-        call__provider=provider, answered_at__gt=now - timedelta(hours=2), retry_at__gt=now
-    ).order_by("-retry_at")
-    retry_at = rest.values_list("retry_at", flat=True).first()
+    retry_at = said.filter(retry_at__gt=now).aggregate(at=Max("retry_at"))["at"]
+    today = LlmDay.objects.filter(day=_day(now)).first() or LlmDay()
     return Standing(
         recent=calls.filter(asked_at__gt=now - timedelta(seconds=WINDOW_S)).count(),
-        tokens=tokens,
-        cost=cost,
+        tokens=today.tokens,
+        cost=today.cost,
         failures=failures,
         failed_at=failed_at.timestamp() if failed_at else 0.0,
         probing=probing,
@@ -144,12 +151,14 @@ def _known(wishes: Sequence[Wish]) -> dict[Key, Place]:
     return found
 
 
-def used() -> tuple[int, float]:
-    """Tokens and money of this UTC day over all providers; calls without an answer at the most they can use up."""
+def _day(at: datetime) -> date:
+    """The UTC day whose budget a call counts against."""
+    return at.astimezone(UTC).date()
+
+
+def _count(day: date, tokens: int, cost: float) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_DAY, [clock.wall_now().replace(hour=0, minute=0, second=0, microsecond=0)])
-        row = cursor.fetchone()
-    return int(row[0]), float(row[1])
+        cursor.execute(_COUNT, [day, tokens, cost])
 
 
 def _admitted(wishes: Sequence[Wish], standing: Standing, limits: Limits) -> dict[Key, Place]:
@@ -158,7 +167,10 @@ def _admitted(wishes: Sequence[Wish], standing: Standing, limits: Limits) -> dic
     refusals = admit([wish.need for wish in wishes], standing, limits, now.timestamp())
     pairs = list(zip(wishes, refusals, strict=True))
     calls = {wish.key: _call(wish, now) for wish, refusal in pairs if refusal is None}
-    LlmCall.objects.bulk_create(calls.values())
+    if calls:
+        LlmCall.objects.bulk_create(calls.values())
+        most_cost = sum(call.most_cost or 0.0 for call in calls.values())
+        _count(_day(now), sum(call.most_tokens for call in calls.values()), most_cost)
     return {**calls, **{wish.key: refusal for wish, refusal in pairs if refusal is not None}}
 
 

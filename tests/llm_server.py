@@ -143,7 +143,7 @@ class LlmServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._runner is not None
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(self._runner), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -157,6 +157,14 @@ class LlmServer:
         await site.start()
         assert self._runner.addresses
         self._port = self._runner.addresses[0][1]
+
+    async def _end(self, runner: web.AppRunner) -> None:
+        """Close, with whatever still hangs."""
+        await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _gemini(self, request: web.Request) -> web.StreamResponse:
         return await self._answer("gemini", request, _gemini_reply, _GEMINI_REFUSAL)

@@ -16,7 +16,7 @@ from lib import clock
 from markets.models import Instrument
 from models_ml import asking, reserving
 from models_ml.asking import Asking
-from models_ml.models import LlmAnswer, LlmCall
+from models_ml.models import LlmAnswer, LlmCall, LlmDay
 from models_ml.panel import LanguageVotes
 from models_ml.providers import providers
 from models_ml.voters.language import NoRecordedVote
@@ -290,6 +290,24 @@ def test_without_any_cap_nothing_is_asked(llm: LlmServer, pair: list[Instrument]
     settings.LLM_DAILY_TOKEN_CAP = 0
     assert words(ask(about(pair))["gemini"]) == ["over_budget"] * 2
     assert llm.requests == []
+
+
+def test_the_day_is_the_sum_of_its_calls(llm: LlmServer, pair: list[Instrument], settings: Settings) -> None:
+    """The running sum that the caps read is what the record adds up to: answered, repaired, cut and lost calls."""
+    settings.GEMINI_PRICE_IN, settings.GEMINI_PRICE_OUT = 10.0, 30.0
+    ask(about(pair))
+    llm.play = lambda request: Say("no idea", tokens=None)
+    ask(about(pair, seed=5))
+    llm.play = lambda request: Hang()
+    ask(about(pair, seed=10), 0.3)
+    asking.ask(about(pair, seed=15), deadline_s=0.2)  # and never collected
+    said = {row.call_id: row for row in LlmAnswer.objects.all()}
+    calls = list(LlmCall.objects.all())
+    assert (len(calls), len(said)) == (20, 16)
+    today = LlmDay.objects.get()
+    assert today.tokens == sum(said[call.pk].tokens if call.pk in said else call.most_tokens for call in calls)
+    costs = [said[call.pk].cost if call.pk in said else call.most_cost for call in calls]
+    assert today.cost == pytest.approx(sum(cost or 0.0 for cost in costs))
 
 
 # ---- several workers
