@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -19,7 +20,6 @@ from markets.models import Instrument, Run, Venue
 from markets.runs import current_run
 from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
-from models_ml import asking
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
@@ -38,6 +38,9 @@ from signals.models import Round
 from signals.pipeline import Ballot, Decision, Rules, decide
 from signals.risk import Context, RiskRules
 from signals.track_record import live_bins
+
+if TYPE_CHECKING:
+    from models_ml import asking
 
 log = structlog.get_logger(__name__)
 STAGE = Histogram(
@@ -147,7 +150,7 @@ class Asked:
     scores: quality.Scores
     votes: PanelVotes
     models: dict[str, LoadedModel]
-    language: asking.Asked | None
+    language: "asking.Asked | None"
 
 
 def _ask(run: Run, group: list[Instrument], close_time: int, received: float | None) -> Asked:
@@ -239,8 +242,10 @@ def _ask_local(
 
 def _ask_language(
     group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None
-) -> asking.Asked:
+) -> "asking.Asked":
     """Put the questions to the language models, with no more time than leaves the round in time."""
+    from models_ml import asking  # its libraries are a worker's: web code imports this module as well
+
     seen = panel.observed_at[:, -1]
     arrived = received if received is not None else float(seen[np.isfinite(seen)].max(initial=-np.inf))
     spent = max(clock.wall_now().timestamp() - arrived, 0.0)

@@ -8,8 +8,9 @@ from google.genai import errors, types
 
 from models_ml.voters.language import LanguageVoter
 from models_ml.voters.llm.answers import schema
-from models_ml.voters.llm.client import ANSWER_TOKENS, Account, Client, NoReply, Reply, failure_of, http_client, text_of
+from models_ml.voters.llm.client import ANSWER_TOKENS, Account, Client, NoReply, Reply
 from models_ml.voters.llm.prompts import Prompt
+from models_ml.voters.llm.wire import failure_of, http_client, text_of
 from models_ml.votes import AbstainReason
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "xgboost", "sklearn", "ccxt", "talib", "openai", "google")
+HEAVY = ("torch", "xgboost", "sklearn", "ccxt", "talib", "openai", "google", "httpx2", "pydantic")
 APPS = ("config", "accounts", "alerts", "billing", "lib", "markets", "models_ml", "signals", "trading")
 
 
