@@ -34,6 +34,8 @@ REPAIR_S = 0.25
 """With less time than this before the deadline an unreadable answer is not asked for again."""
 ASKING_S = 0.1
 """With less time than this nothing is asked at all."""
+PATIENCE = 0.5
+"""Share of its time that a question may wait for its place among the calls of the last 60 seconds."""
 GRACE_S = 0.05
 """A call is cut on its own loop; a loop that does not come to it is not waited for longer than this."""
 POLL_S = 0.05
@@ -139,7 +141,8 @@ class Asked:
         """Reserve and send; answers on record and refusals need no sending."""
         if not questions:
             return
-        places = reserving.reserve([question.wish() for question in questions], limits())
+        patience_s = PATIENCE * (self._until - time.monotonic())
+        places = reserving.reserve([question.wish() for question in questions], limits(), patience_s)
         for question, place in zip(questions, places, strict=True):
             self._settle(question, place)
 
@@ -166,8 +169,9 @@ class Asked:
 
     def _settle(self, question: _Question, place: Place) -> None:
         if isinstance(place, LlmCall):
-            until, provider = self._until, question.provider
-            self._out[_room.ask(provider.opener, provider.account, question.prompt, until)] = question, place
+            provider, delay_s = question.provider, (place.asked_at - clock.wall_now()).total_seconds()
+            heard = _room.ask(provider.opener, provider.account, question.prompt, self._until, delay_s)
+            self._out[heard] = question, place
         elif isinstance(place, Out):
             self._elsewhere.append((question, place))
         else:

@@ -91,7 +91,7 @@ class LlmCall(models.Model):
     template = models.CharField(max_length=30, help_text="Version of the prompt")
     prompt_hash = models.CharField(max_length=64, help_text="sha256 of instructions and facts")
     attempt = models.PositiveSmallIntegerField(default=1, help_text="2 is the one repair")
-    asked_at = models.DateTimeField(help_text="Wall clock")
+    asked_at = models.DateTimeField(help_text="Wall clock; a moment ahead where it waits for its place in the minute")
     most_tokens = models.PositiveIntegerField(help_text="Upper bound of what it uses up")
     most_cost = models.FloatField(null=True, help_text="The same in money; empty without prices")
 

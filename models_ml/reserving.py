@@ -4,7 +4,7 @@ One short transaction under one lock looks up what is known already, counts what
 be asked. So two workers never put the same question, and together stay inside the limits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -66,15 +66,19 @@ Place = LlmCall | LlmAnswer | Out | AbstainReason
 """A call of one's own, to be made now; the answer on record; somebody else's call that is out; or why not to ask."""
 
 
-def reserve(wishes: Sequence[Wish], limits: Limits) -> list[Place]:
-    """For each wish its place, in order. Every `LlmCall` among them is written and is the caller's to make."""
+def reserve(wishes: Sequence[Wish], limits: Limits, patience_s: float = 0.0) -> list[Place]:
+    """For each wish its place, in order. Every `LlmCall` among them is written and is the caller's to make.
+
+    It is to be made at its `asked_at`, which lies at most `patience_s` ahead.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         places = _known(wishes)
         new = [wish for wish in wishes if wish.key not in places]
         for provider in dict.fromkeys(wish.provider for wish in new):
-            places |= _admitted([wish for wish in new if wish.provider == provider], standing_of(provider), limits)
+            mine = [wish for wish in new if wish.provider == provider]
+            places |= _admitted(mine, standing_of(provider), limits, patience_s)
     return [places[wish.key] for wish in wishes]
 
 
@@ -84,10 +88,13 @@ def record(answers: Sequence[LlmAnswer]) -> None:
         return
     with transaction.atomic():
         LlmAnswer.objects.bulk_create(answers)
-        for day in {_day(answer.call.asked_at) for answer in answers}:
-            mine = [answer for answer in answers if _day(answer.call.asked_at) == day]
-            tokens = sum(answer.tokens - answer.call.most_tokens for answer in mine)
-            _count(day, tokens, sum((answer.cost or 0.0) - (answer.call.most_cost or 0.0) for answer in mine))
+        _count((answer.call, *_beyond(answer)) for answer in answers)
+
+
+def _beyond(answer: LlmAnswer) -> tuple[int, float]:
+    """Tokens and money beyond what its reservation counted; mostly less than nothing."""
+    call = answer.call
+    return answer.tokens - call.most_tokens, (answer.cost or 0.0) - (call.most_cost or 0.0)
 
 
 def answered(calls: Sequence[LlmCall]) -> dict[int, LlmAnswer]:
@@ -115,8 +122,9 @@ def standing_of(provider: str) -> Standing:
     )
     retry_at = said.filter(retry_at__gt=now).aggregate(at=Max("retry_at"))["at"]
     today = LlmDay.objects.filter(day=_day(now)).first() or LlmDay()
+    recent = calls.filter(asked_at__gt=now - timedelta(seconds=WINDOW_S))
     return Standing(
-        recent=calls.filter(asked_at__gt=now - timedelta(seconds=WINDOW_S)).count(),
+        recent=tuple(at.timestamp() for at in recent.values_list("asked_at", flat=True)),
         tokens=today.tokens,
         cost=today.cost,
         failures=failures,
@@ -156,25 +164,32 @@ def _day(at: datetime) -> date:
     return at.astimezone(UTC).date()
 
 
-def _count(day: date, tokens: int, cost: float) -> None:
+def _count(used: Iterable[tuple[LlmCall, int, float]]) -> None:
+    """Add tokens and money of calls to the days they were asked on."""
+    days: dict[date, tuple[int, float]] = {}
+    for call, tokens, cost in used:
+        before = days.get(_day(call.asked_at), (0, 0.0))
+        days[_day(call.asked_at)] = before[0] + tokens, before[1] + cost
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [day, tokens, cost])
+        cursor.executemany(_COUNT, [(day, *sums) for day, sums in sorted(days.items())])
 
 
-def _admitted(wishes: Sequence[Wish], standing: Standing, limits: Limits) -> dict[Key, Place]:
-    """Write the calls that may be made now; the others get their reason."""
-    now = clock.wall_now()
-    refusals = admit([wish.need for wish in wishes], standing, limits, now.timestamp())
-    pairs = list(zip(wishes, refusals, strict=True))
-    calls = {wish.key: _call(wish, now) for wish, refusal in pairs if refusal is None}
+def _admitted(wishes: Sequence[Wish], standing: Standing, limits: Limits, patience_s: float) -> dict[Key, Place]:
+    """Write the calls that may be made; the others get their reason."""
+    now = clock.wall_now().timestamp()
+    places = zip(wishes, admit([wish.need for wish in wishes], standing, limits, now, patience_s), strict=True)
+    found: dict[Key, Place] = {
+        wish.key: place if isinstance(place, AbstainReason) else _call(wish, clock.from_epoch(place))
+        for wish, place in places
+    }
+    calls = [place for place in found.values() if isinstance(place, LlmCall)]
     if calls:
-        LlmCall.objects.bulk_create(calls.values())
-        most_cost = sum(call.most_cost or 0.0 for call in calls.values())
-        _count(_day(now), sum(call.most_tokens for call in calls.values()), most_cost)
-    return {**calls, **{wish.key: refusal for wish, refusal in pairs if refusal is not None}}
+        LlmCall.objects.bulk_create(calls)
+        _count((call, call.most_tokens, call.most_cost or 0.0) for call in calls)
+    return found
 
 
-def _call(wish: Wish, now: datetime) -> LlmCall:
+def _call(wish: Wish, at: datetime) -> LlmCall:
     return LlmCall(
         provider=wish.provider,
         model=wish.model,
@@ -183,7 +198,7 @@ def _call(wish: Wish, now: datetime) -> LlmCall:
         template=wish.template,
         prompt_hash=wish.prompt_hash,
         attempt=wish.attempt,
-        asked_at=now,
+        asked_at=at,
         most_tokens=wish.need.tokens,
         most_cost=wish.need.cost,
     )

@@ -40,7 +40,12 @@ class Migration(migrations.Migration):
                 ("template", models.CharField(help_text="Version of the prompt", max_length=30)),
                 ("prompt_hash", models.CharField(help_text="sha256 of instructions and facts", max_length=64)),
                 ("attempt", models.PositiveSmallIntegerField(default=1, help_text="2 is the one repair")),
-                ("asked_at", models.DateTimeField(help_text="Wall clock")),
+                (
+                    "asked_at",
+                    models.DateTimeField(
+                        help_text="Wall clock; a moment ahead where it waits for its place in the minute"
+                    ),
+                ),
                 ("most_tokens", models.PositiveIntegerField(help_text="Upper bound of what it uses up")),
                 ("most_cost", models.FloatField(help_text="The same in money; empty without prices", null=True)),
                 (

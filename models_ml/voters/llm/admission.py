@@ -41,11 +41,12 @@ class Need:
 class Standing:
     """How a provider stands. Times are epoch seconds.
 
-    `recent` are its calls of the last minute; `tokens` and `cost` are those of the day over both providers, calls
-    without an answer at the most they can use up; `probing` says that a call since the last failure is still out.
+    `recent` are the times of its calls of the last minute, and of those that wait for their place in the next.
+    `tokens` and `cost` are those of the day over both providers, calls without an answer at the most they can use up;
+    `probing` says that a call since the last failure is still out.
     """
 
-    recent: int = 0
+    recent: tuple[float, ...] = ()
     tokens: int = 0
     cost: float = 0.0
     failures: int = 0
@@ -54,29 +55,48 @@ class Standing:
     retry_at: float = 0.0
 
 
-def admit(needs: Sequence[Need], standing: Standing, limits: Limits, now: float) -> list[AbstainReason | None]:
-    """For each wished call None where it may be made now, else why not. First come, first served."""
+def admit(
+    needs: Sequence[Need], standing: Standing, limits: Limits, now: float, patience_s: float = 0.0
+) -> list[float | AbstainReason]:
+    """For each wished call the time at which it may be made, else why not. First come, first served.
+
+    Minutes come every 60 seconds and a little more or less, so a call whose place in the last 60 seconds is not free
+    yet may wait for it, at most `patience_s`.
+    """
     if standing.retry_at > now:
         return [AbstainReason.RATE_LIMITED] * len(needs)
-    room, refusal = max(limits.per_minute - standing.recent, 0), AbstainReason.RATE_LIMITED
-    if standing.failures >= BREAK_AFTER:
-        resting = standing.probing or now - standing.failed_at < REST_S
-        room, refusal = 0 if resting else min(room, 1), AbstainReason.RESTING
-    tokens, cost, answers = standing.tokens, standing.cost, list[AbstainReason | None]()
+    broken = standing.failures >= BREAK_AFTER
+    resting = broken and (standing.probing or now - standing.failed_at < REST_S)
+    times, made = sorted(standing.recent), list[Need]()
+    answers: list[float | AbstainReason] = []
     for need in needs:
-        if not _affordable(need, tokens, cost, limits):
+        start = _place(times, limits.per_minute, now)
+        if not _affordable([*made, need], standing, limits):
             answers.append(AbstainReason.OVER_BUDGET)
-        elif room < 1:
-            answers.append(refusal)
+        elif resting or (broken and made):
+            answers.append(AbstainReason.RESTING)
+        elif start is None or start > now + patience_s:
+            answers.append(AbstainReason.RATE_LIMITED)
         else:
-            room, tokens, cost = room - 1, tokens + need.tokens, cost + (need.cost or 0.0)
-            answers.append(None)
+            times.append(start)
+            made.append(need)
+            answers.append(start)
     return answers
 
 
-def _affordable(need: Need, tokens: int, cost: float, limits: Limits) -> bool:
-    if not limits.capped or (limits.daily_tokens and tokens + need.tokens > limits.daily_tokens):
+def _place(times: Sequence[float], per_minute: int, now: float) -> float | None:
+    """The first time at which one more call leaves no 60 seconds with more than `per_minute`, after all others."""
+    if per_minute < 1:
+        return None
+    free = times[-per_minute] + WINDOW_S if len(times) >= per_minute else now
+    return max(now, free, *times[-1:])
+
+
+def _affordable(needs: Sequence[Need], standing: Standing, limits: Limits) -> bool:
+    """Whether all of `needs` fit into what is left of the day."""
+    tokens = standing.tokens + sum(need.tokens for need in needs)
+    if not limits.capped or (limits.daily_tokens and tokens > limits.daily_tokens):
         return False
-    if not limits.daily_cost:
-        return True
-    return need.cost is not None and cost + need.cost <= limits.daily_cost
+    costs = [need.cost for need in needs]
+    spent = standing.cost + sum(cost or 0.0 for cost in costs)
+    return not limits.daily_cost or (None not in costs and spent <= limits.daily_cost)

@@ -42,9 +42,12 @@ class WaitingRoom:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: dict[tuple[Open, Account], tuple[Client, asyncio.Semaphore]] = {}
 
-    def ask(self, open_client: Open, account: Account, prompt: Prompt, until: float) -> "Future[Heard]":
-        """Put one question; the answer, or DEADLINE at `until` (`time.monotonic()`)."""
-        return asyncio.run_coroutine_threadsafe(self._ask(open_client, account, prompt, until), self._running())
+    def ask(
+        self, open_client: Open, account: Account, prompt: Prompt, until: float, delay_s: float = 0.0
+    ) -> "Future[Heard]":
+        """Put one question after `delay_s`; the answer, or DEADLINE at `until` (`time.monotonic()`)."""
+        question = self._ask(open_client, account, prompt, until, delay_s)
+        return asyncio.run_coroutine_threadsafe(question, self._running())
 
     def warm(self, open_client: Open, account: Account) -> None:
         """Make the client now: its library takes a second to set up."""
@@ -77,11 +80,12 @@ class WaitingRoom:
             self._clients.setdefault(key, (client, asyncio.Semaphore(POOL)))
         return self._clients[key]
 
-    async def _ask(self, open_client: Open, account: Account, prompt: Prompt, until: float) -> Heard:
+    async def _ask(self, open_client: Open, account: Account, prompt: Prompt, until: float, delay_s: float) -> Heard:
         started = time.monotonic()
         try:
             async with asyncio.timeout_at(until):
                 client, places = await self._made(open_client, account)
+                await asyncio.sleep(max(delay_s, 0.0) - (time.monotonic() - started))
                 async with places:
                     started = time.monotonic()
                     reply = await client.ask(prompt)
