@@ -14,6 +14,7 @@ from models_ml import asking, reserving
 from models_ml.asking import Asking
 from models_ml.models import LlmAnswer, LlmCall
 from models_ml.providers import providers
+from models_ml.tasks import forget_language_calls
 from models_ml.voters.language import NoRecordedVote
 from models_ml.votes import AbstainReason
 from tests.llm_server import Cut, Hang, LlmServer, Play, Raw, Refuse, Request, Say, error, vote
@@ -200,11 +201,14 @@ def test_the_application_can_neither_change_nor_delete_what_was_said(llm: LlmSer
                 assert cursor.fetchone() == (False,), (table, right)
 
 
-def test_old_calls_are_forgotten_and_the_last_day_never(llm: LlmServer, pair: list[Instrument]) -> None:
+def test_old_calls_are_forgotten_and_the_last_day_never(
+    llm: LlmServer, pair: list[Instrument], settings: Settings
+) -> None:
+    settings.LLM_RETENTION = timedelta(days=2)
     with later(-3 * 86_400):
         ask(about(pair))
     ask(about(pair, seed=5))
     with pytest.raises(DatabaseError, match="kept"), transaction.atomic():
         reserving.forget(clock.wall_now())
-    assert reserving.forget(clock.wall_now() - timedelta(days=2)) == 4
+    assert forget_language_calls() == 4
     assert LlmAnswer.objects.count() == LlmCall.objects.count() == 4
