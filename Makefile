@@ -42,7 +42,8 @@ bench: install-dev front ## Measure every figure of docs/performance.md (QUICK=1
 
 faults: install-dev front ## All faults with the counts of docs/reliability.md
 	@CANDOR_FAULTS=full CANDOR_FAULT_COUNT=1000 $(PY) -m pytest -n 0 --timeout=3600 tests/faults tests/models_ml/test_artifacts.py tests/models_ml/test_panel.py \
-	  tests/contracts/test_voters.py tests/signals/test_consumers.py tests/signals/test_sockets.py tests/markets/test_calendars.py
+	  tests/contracts/test_voters.py tests/models_ml/test_champions.py tests/signals/test_consumers.py tests/signals/test_sockets.py \
+	  tests/markets/test_calendars.py tests/markets/test_schedule.py
 
 mutants: install-dev ## Mutation test of consensus, outcomes, publishing and scoping
 	@$(PY) tools/mutants.py

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from importlib import import_module
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -18,7 +20,20 @@ from django.urls import reverse
 from django_scopes import scopes_disabled
 from rest_framework.request import Request
 
-from accounts.models import MANAGING_ROLES, WRITING_ROLES, Acceptance, Invitation, Membership, Organization, Role, User
+from accounts.identity.clocks import has_ended
+from accounts.identity.factors import has_mfa
+from accounts.models import (
+    MANAGING_ROLES,
+    WRITING_ROLES,
+    Acceptance,
+    AuditEntry,
+    DataExport,
+    Invitation,
+    Membership,
+    Organization,
+    Role,
+    User,
+)
 from accounts.plans import FREE, Plan, plan_of
 from accounts.scoping import acting_as
 
@@ -33,7 +48,7 @@ class Viewer:
     """Who looks at a page, a socket or an answer, reduced to what decides what they see.
 
     A visitor has no user and the Free plan. A member who has not accepted the terms and the risk disclaimer sees no
-    more of the signals than a visitor does.
+    more of the signals than a visitor does; nor does one whose organization asks for a second factor they lack.
     """
 
     user_id: int | None = None
@@ -42,6 +57,9 @@ class Viewer:
     plan: Plan = FREE
     accepted: bool = False
     operator: bool = False
+    mfa_missing: bool = False
+    followed: tuple[int, ...] = ()
+    """The instruments that the organization chose, in its order; none: the market's first ones."""
 
     @property
     def is_visitor(self) -> bool:
@@ -66,7 +84,7 @@ class Viewer:
     @property
     def is_live(self) -> bool:
         """Sees rounds and signals under the rules of their own plan."""
-        return self.organization_id is not None and self.accepted
+        return self.organization_id is not None and self.accepted and not self.mfa_missing
 
     @property
     def delay_s(self) -> int:
@@ -102,8 +120,17 @@ def find_viewer(user: User, wanted: object) -> Viewer:
     accepted = Acceptance.objects.filter(user=user, version=settings.TERMS_VERSION).exists()
     if membership is None:
         return Viewer(user.pk, accepted=accepted, operator=user.is_staff)
-    plan = plan_of(membership.organization.plan)
-    return Viewer(user.pk, membership.organization_id, Role(membership.role), plan, accepted, user.is_staff)
+    tenant = membership.organization
+    return Viewer(
+        user.pk,
+        tenant.pk,
+        Role(membership.role),
+        plan_of(tenant.plan),
+        accepted,
+        user.is_staff,
+        mfa_missing=tenant.requires_mfa and not has_mfa(user),
+        followed=tuple(tenant.followed),
+    )
 
 
 def viewer_of_scope(scope: dict[str, Any]) -> Viewer:
@@ -117,6 +144,8 @@ def viewer_of_scope(scope: dict[str, Any]) -> Viewer:
         return VISITOR
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    if has_ended(request.session):
+        return VISITOR
     return viewer_of_user(get_user(request), request.session.get(SESSION_ORGANIZATION))
 
 
@@ -130,6 +159,12 @@ def _active_membership(user: User, wanted: object) -> Membership | None:
     """The membership in the wanted organization, else the oldest one."""
     found = list(memberships_of(user))
     return next((membership for membership in found if membership.organization_id == wanted), next(iter(found), None))
+
+
+def require_owning(viewer: Viewer) -> None:
+    """Raise 403 unless the viewer owns their organization."""
+    if viewer.role != Role.OWNER:
+        raise PermissionDenied("only owners of the organization may do this")
 
 
 def require_managing(viewer: Viewer) -> None:
@@ -180,3 +215,31 @@ def access_invitations(viewer: Viewer) -> QuerySet[Invitation]:
 def access_invitation(viewer: Viewer, pk: int) -> Invitation:
     """One open invitation of the viewer's organization; 404 where it is foreign or absent."""
     return get_object_or_404(access_invitations(viewer), pk=pk)
+
+
+def access_audit(viewer: Viewer) -> QuerySet[AuditEntry]:
+    """The audit log of the viewer's organization; 403 below admin, 404 for who belongs to none."""
+    organization = access_organization(viewer)
+    require_managing(viewer)
+    return AuditEntry.objects.filter(organization=organization).select_related("user")
+
+
+def access_exports(viewer: Viewer) -> QuerySet[DataExport]:
+    """The copies of data that the viewer has asked for, newest first; 404 for visitors."""
+    if viewer.user_id is None:
+        raise Http404
+    return DataExport.objects.filter(user_id=viewer.user_id).order_by("-created_at")
+
+
+def access_export(viewer: Viewer, pk: UUID, now: datetime) -> DataExport:
+    """A finished copy that can be fetched at `now`; 404 for others', and for who owns its organization no longer."""
+    ready = access_exports(viewer).filter(state=DataExport.State.READY, expires_at__gt=now)
+    found = get_object_or_404(ready, pk=pk)
+    if found.organization_id is not None and not _owns(found.user_id, found.organization_id):
+        raise Http404
+    return found
+
+
+def _owns(user_id: int, organization_id: int) -> bool:
+    with scopes_disabled():
+        return Membership.objects.filter(user_id=user_id, organization_id=organization_id, role=Role.OWNER).exists()

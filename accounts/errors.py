@@ -9,3 +9,15 @@ class MembershipError(CandorError):
 
 class PlanError(CandorError):
     """A plan key that no plan has."""
+
+
+class PrivacyError(CandorError):
+    """An export or an erasure that cannot be had as asked."""
+
+
+class ImpersonationError(CandorError):
+    """An operator's wish to look as somebody who may not be looked at."""
+
+
+class ConsoleError(CandorError):
+    """An act of an operator that would lock somebody out for good, or undo an erasure."""

@@ -18,7 +18,7 @@ def found_organization(user: User, name: str, plan: str = "") -> Organization:
             organization = Organization(pk=organization_id, name=name, plan=plan or default_plan())
             organization.save(force_insert=True)
             Membership.objects.create(organization=organization, user=user, role=Role.OWNER)
-            record("organization.founded", user=user, organization_id=organization_id, name=name)
+            record("organization.founded", user=user, organization_id=organization_id, personal={"name": name})
     return organization
 
 

@@ -14,6 +14,7 @@ from django_scopes import scopes_disabled
 from accounts.audit import record
 from accounts.errors import MembershipError
 from accounts.events import membership_changed
+from accounts.limits import Limit, PlanLimit, check
 from accounts.models import Invitation, Membership, Organization, Role, User
 from accounts.plans import plan_of
 from accounts.scoping import acting_as, scope_to
@@ -55,19 +56,33 @@ def invite(organization: Organization, inviter: User, email: str, role: Role, li
             invited_by=inviter,
             expires_at=wall_now() + LASTS,
         )
-        record("member.invited", user=inviter, organization_id=organization.pk, email=email, role=role.value)
+        _record("member.invited", invitation, inviter, role=role.value)
         _mail(invitation, inviter, link.replace("{token}", token))
     return invitation
+
+
+def _record(action: str, invitation: Invitation, user: User, **details: str) -> None:
+    personal, place = {"email": invitation.email}, invitation.organization_id
+    record(action, user=user, organization_id=place, personal=personal, invitation=invitation.pk, **details)
 
 
 def _check_seat(organization: Organization, email: str) -> None:
     if Membership.objects.filter(user__email=email).exists():
         raise MembershipError(_("%(email)s is a member already.") % {"email": email})
-    taken = Membership.objects.count() + Invitation.objects.filter(accepted_at__isnull=True).count()
-    plan = plan_of(organization.plan)
-    if taken >= plan.seats:
-        text = _("All %(seats)d seats of the %(plan)s plan are taken: remove a member or withdraw an invitation first.")
-        raise MembershipError(text % {"seats": plan.seats, "plan": plan.title})
+    try:
+        check(plan_of(organization.plan), Limit.SEATS, taken_seats())
+    except PlanLimit as error:
+        raise MembershipError(str(error)) from error
+
+
+def taken_seats() -> int:
+    """Members and open invitations of the entered organization."""
+    return Membership.objects.count() + Invitation.objects.filter(accepted_at__isnull=True).count()
+
+
+def seats_of(organization: Organization) -> tuple[int, int]:
+    """Taken seats of the entered organization, and how many its plan has."""
+    return taken_seats(), plan_of(organization.plan).seats
 
 
 def _mail(invitation: Invitation, inviter: User, url: str) -> None:
@@ -111,7 +126,7 @@ def accept_invitation(user: User, token: str) -> Membership | None:
             organization_id=organization_id, user=user, defaults={"role": invitation.role}
         )
         EmailAddress.objects.filter(user=user, email=invitation.email).update(verified=True)
-        record("member.joined", user=user, organization_id=organization_id, role=membership.role)
+        _record("member.joined", invitation, user, role=membership.role)
         membership_changed.send(Membership, organization_id=organization_id, user_id=user.pk)
     return membership
 
@@ -119,5 +134,5 @@ def accept_invitation(user: User, token: str) -> Membership | None:
 def withdraw_invitation(invitation: Invitation, user: User) -> None:
     """Make an open invitation's link worthless."""
     with transaction.atomic():
-        record("member.uninvited", user=user, organization_id=invitation.organization_id, email=invitation.email)
+        _record("member.uninvited", invitation, user)
         invitation.delete()

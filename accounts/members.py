@@ -1,5 +1,7 @@
 """Changes of an organization: its name, who belongs to it, and as what."""
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -46,7 +48,8 @@ def rename_organization(organization: Organization, name: str, by: User) -> None
     with transaction.atomic():
         before, organization.name = organization.name, name
         organization.save(update_fields=["name"])
-        record("organization.renamed", user=by, organization_id=organization.pk, before=before, after=name)
+        personal = {"before": before, "after": name}  # founders are named after people
+        record("organization.renamed", user=by, organization_id=organization.pk, personal=personal)
 
 
 def _owners(membership: Membership) -> set[int]:
@@ -60,6 +63,6 @@ def _keep_an_owner(membership: Membership, owners: set[int]) -> None:
         raise MembershipError(_("An organization needs an owner: make somebody else an owner first."))
 
 
-def _tell(action: str, membership: Membership, by: User, **details: str) -> None:
-    record(action, user=by, organization_id=membership.organization_id, member=membership.user.email, **details)
+def _tell(action: str, membership: Membership, by: User, **details: Any) -> None:
+    record(action, user=by, organization_id=membership.organization_id, member=membership.user_id, **details)
     membership_changed.send(Membership, organization_id=membership.organization_id, user_id=membership.user_id)

@@ -15,6 +15,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.plans import PLANS, plan_of
@@ -49,6 +50,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("operator"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=wall_now, editable=False)
+    erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
+    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -64,6 +67,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def label(self) -> str:
+        """How others see this person: by address, or by number once erased."""
+        return gettext("erased person %(number)d") % {"number": self.pk} if self.erased_at else self.email
 
 
 class Role(models.TextChoices):
@@ -100,7 +108,18 @@ class Organization(models.Model):
     slug = models.SlugField(_("public id"), unique=True, default=new_slug, editable=False)
     name = models.CharField(_("name"), max_length=120)
     plan = models.CharField(_("plan"), max_length=20, default=default_plan, choices=plan_choices)
+    requires_mfa = models.BooleanField(_("asks every member for a second factor"), default=False)
     created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+    erase_at = models.DateTimeField(_("to be erased"), null=True, editable=False)
+    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
+    followed = ArrayField(
+        models.BigIntegerField(),
+        verbose_name=_("followed instruments"),
+        default=list,
+        blank=True,
+        editable=False,
+        help_text=_("Ids in the order of choice, over all markets; none of a market: its first ones"),
+    )
 
     objects: ClassVar[TenantManager[Self]] = TenantManager("pk")
 
@@ -202,7 +221,11 @@ class Acceptance(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what, and when. Append-only; rows of no organization are read by operators only.
+    """Who did what, when and from where. Append-only; rows of no organization are read by operators only.
+
+    `chain` to `hash` are written by the database at commit: each organization's rows are one chain, those of none are
+    chain 0 (docs/decisions/0006-an-audit-log-that-can-forget.md). What names a person lies in `ip` and `personal`; the
+    chain holds `personal_sha256` of them, so that erasing them leaves the chain whole.
 
     The key is made here, not by the database: an INSERT … RETURNING needs the right to read the row back, which the
     writer of a row without organization does not have.
@@ -215,17 +238,98 @@ class AuditEntry(models.Model):
     actor = models.CharField(_("who"), max_length=254)
     action = models.CharField(_("what"), max_length=60)
     details = models.JSONField(_("details"), default=dict)
+    request_id = models.CharField(_("request"), max_length=64, blank=True, default="")
+    ip = models.GenericIPAddressField(_("from"), null=True, blank=True)
+    personal = models.JSONField(_("personal facts"), default=dict, blank=True)
+    salt = models.CharField(max_length=64, blank=True, default="", editable=False)
+    personal_sha256 = models.CharField(max_length=64, blank=True, default="", editable=False)
+    chain = models.BigIntegerField(_("chain"), null=True, editable=False)
+    number = models.BigIntegerField(_("number"), null=True, editable=False)
+    previous = models.CharField(max_length=64, blank=True, default="", editable=False)
+    hash = models.CharField(_("hash"), max_length=64, blank=True, default="", editable=False)
 
     objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
-        """Read by organization and by time."""
+        """Read by organization and by time; one row per number of a chain."""
 
         verbose_name_plural = "audit entries"
+        constraints = [models.UniqueConstraint(fields=["chain", "number"], name="accounts_audit_number")]
         indexes = [
             models.Index(fields=["organization", "-at"], name="accounts_audit_organization"),
             models.Index(fields=["-at"], name="accounts_audit_at"),
+            models.Index(fields=["id"], condition=models.Q(number=None), name="accounts_audit_unchained"),
         ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action}"
+
+    @property
+    def who(self) -> str:
+        """The person's address of today, or what acted in no person's name."""
+        return self.user.label if self.user and self.actor == f"user:{self.user_id}" else self.actor
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Details and personal facts together, as a page shows them."""
+        return {**self.details, **self.personal}
+
+
+class TenantSecret(models.Model):
+    """A secret of an organization, sealed (`accounts.sealed`); such as a read-only exchange key or a bot's token."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="secrets")
+    kind = models.CharField(_("kind"), max_length=40)
+    name = models.CharField(_("name"), max_length=80)
+    sealed = models.TextField(editable=False)
+    created_at = models.DateTimeField(_("created"), default=wall_now, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
+
+    class Meta:
+        """One secret of a kind and name."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "kind", "name"], name="accounts_secret_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def context(self) -> str:
+        """What the sealed text is bound to."""
+        return f"tenant:{self.organization_id}:secret:{self.pk}"
+
+
+class DataExport(models.Model):
+    """A copy of all data about a person, or about an organization, that its requester may fetch for some days.
+
+    The row is the requester's, not the tenant's: what fences it is the person (`app.user`).
+    """
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        ASKED = "asked", _("being made")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("failed")
+        GONE = "gone", _("expired")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="exports")
+    organization = models.ForeignKey(Organization, models.CASCADE, null=True, related_name="exports")
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ASKED)
+    created_at = models.DateTimeField(_("asked"), default=wall_now, editable=False)
+    expires_at = models.DateTimeField(_("until"))
+    size = models.BigIntegerField(_("bytes"), default=0)
+
+    def __str__(self) -> str:
+        return f"export {self.pk} for {self.user_id}"
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the folder of exports: nobody can guess it, and nothing of the person is in it."""
+        return f"{self.pk.hex}.zip"

@@ -1,5 +1,7 @@
 """A change of plan."""
 
+from typing import Any
+
 from django.db import transaction
 
 from accounts.audit import record
@@ -8,8 +10,17 @@ from accounts.models import Organization, User
 from accounts.plans import plan_of
 
 
-def change_plan(organization: Organization, key: str, by: User | None) -> None:
+def change_plan(
+    organization: Organization, key: str, by: User | None, *, actor: str = "", **why: str | int | bool | None
+) -> None:
     """Put the entered organization on another plan; the next fetch and the next push obey it.
+
+    Args:
+        organization: the one whose scope is entered.
+        key: the plan's.
+        by: the person who changed it; None for the system, whose part is then named by `actor`.
+        actor: who changed it, in words.
+        why: further plain facts for the audit log.
 
     Raises:
         PlanError: no plan has this key.
@@ -19,5 +30,6 @@ def change_plan(organization: Organization, key: str, by: User | None) -> None:
         locked = Organization.objects.select_for_update().get(pk=organization.pk)
         before, locked.plan, organization.plan = locked.plan, key, key
         locked.save(update_fields=["plan"])
-        record("plan.changed", user=by, organization_id=organization.pk, before=before, after=key)
+        facts: dict[str, Any] = {"before": before, "after": key, **why}
+        record("plan.changed", user=by, organization_id=organization.pk, actor=actor, **facts)
         plan_changed.send(Organization, organization_id=organization.pk, before=before, after=key)

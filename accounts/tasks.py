@@ -1,12 +1,16 @@
-"""The base class of every task that works for one organization."""
+"""The base class of every task that works for one organization, and the tasks that keep what privacy promises."""
 
 import time
 
 import structlog
-from celery import Task
+from celery import Task, shared_task
 from prometheus_client import Histogram
 
+from accounts import erasing, export_files, retention
+from accounts.audit import operator_work
+from accounts.models import DataExport
 from accounts.scoping import scope_to
+from lib.sending import send_soon
 from lib.transactions import on_commit
 
 log = structlog.get_logger(__name__)
@@ -38,8 +42,47 @@ class TenantTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def enqueue(self, organization_id: int, *args: object, **kwargs: object) -> None:
         """Start after the surrounding transaction commits."""
-        on_commit(lambda: _start(self, (organization_id, *args), kwargs))
+        on_commit(lambda: send_soon(self, (organization_id, *args), kwargs))
 
 
-def _start(task: TenantTask, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-    task.apply_async(args, kwargs)
+@shared_task
+def make_person_export(export_id: str) -> bool:
+    """Make a person's copy of all about them; a second time makes nothing."""
+    return export_files.make_person_export(export_id)
+
+
+@shared_task(base=TenantTask)
+def make_organization_export(organization_id: int, export_id: str, user_id: int) -> bool:
+    """Make an owner's copy of all about an organization; a second time makes nothing."""
+    return export_files.make_organization_export(organization_id, export_id, user_id)
+
+
+def start_export(export: DataExport) -> None:
+    """Start the task that makes a copy, after the surrounding transaction commits."""
+    _start_export(str(export.pk), export.organization_id, export.user_id)
+
+
+def _start_export(key: str, organization_id: int | None, user_id: int) -> None:
+    if organization_id is None:
+        on_commit(lambda: send_soon(make_person_export, (key,)))
+    else:
+        make_organization_export.enqueue(organization_id, key, user_id)
+
+
+@shared_task
+def keep_promises() -> int:
+    """Erase what is due, remove files that are over, start copies whose task was lost; number of erasures."""
+    erased = erasing.erase_due()
+    with operator_work("task:privacy", "remove expired copies and find lost ones"):
+        export_files.remove_expired()
+        lost = export_files.waiting_exports()
+    for waiting in lost:
+        _start_export(*waiting)
+    return erased
+
+
+@shared_task
+def forget_old_rows() -> dict[str, int]:
+    """Carry out the retention rules; number of rows by table."""
+    with operator_work("task:retention", "delete rows that are over their days"):
+        return retention.carry_out()

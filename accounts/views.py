@@ -1,13 +1,11 @@
 """Pages about acceptance, the organization and its people."""
 
-from allauth.account.adapter import get_adapter
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -23,23 +21,24 @@ from accounts.access import (
     require_managing,
     viewer_of,
 )
+from accounts.audit import record
 from accounts.errors import MembershipError
 from accounts.forms import AcceptForm, InviteForm, RenameForm, RoleForm
-from accounts.inviting import accept_invitation, find_invitation, invite, withdraw_invitation
+from accounts.inviting import accept_invitation, find_invitation, invite, seats_of, withdraw_invitation
 from accounts.members import change_role, remove_member, rename_organization
-from accounts.models import Membership, Role, User
-
-GET_AND_POST = ("GET", "HEAD", "POST")
+from accounts.models import Role
+from accounts.pages import GET_AND_POST, next_page, own_membership, user_of
+from lib.origin import origin
 
 
 @login_required
 @require_http_methods(GET_AND_POST)
 def accept(request: HttpRequest) -> HttpResponse:
     """Show the terms and the risk disclaimer, and store that they were accepted."""
-    target = _next(request)
+    target = next_page(request)
     form = AcceptForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        accept_terms(_user(request), get_adapter(request).get_client_ip(request))
+        accept_terms(user_of(request), origin().ip)
         return redirect(target)
     return render(request, "accounts/accept.html", {"form": form, "next": target})
 
@@ -61,7 +60,7 @@ def rename(request: HttpRequest) -> HttpResponse:
     form = RenameForm(request.POST)
     if not form.is_valid():
         return _organization_page(request, InviteForm(), rename_form=form)
-    rename_organization(found, form.cleaned_data["name"], _user(request))
+    rename_organization(found, form.cleaned_data["name"], user_of(request))
     return redirect("accounts:organization")
 
 
@@ -69,11 +68,12 @@ def rename(request: HttpRequest) -> HttpResponse:
 @require_POST
 def switch(request: HttpRequest) -> HttpResponse:
     """Make another of the user's organizations the active one."""
-    wanted = memberships_of(_user(request)).filter(organization__slug=request.POST.get("organization", "")).first()
+    wanted = memberships_of(user_of(request)).filter(organization__slug=request.POST.get("organization", "")).first()
     if wanted is None:
         raise Http404
+    record("session.switched", user=user_of(request), after=wanted.organization_id)
     request.session[SESSION_ORGANIZATION] = wanted.organization_id
-    return redirect(_next(request))
+    return redirect(next_page(request))
 
 
 @login_required
@@ -88,7 +88,7 @@ def invite_member(request: HttpRequest) -> HttpResponse:
         return _organization_page(request, form)
     page = request.build_absolute_uri(reverse("accounts:invitation", args=["TOKEN"])).replace("TOKEN", "{token}")
     try:
-        invite(found, _user(request), form.cleaned_data["email"], form.cleaned_data["role"], page)
+        invite(found, user_of(request), form.cleaned_data["email"], form.cleaned_data["role"], page)
     except MembershipError as error:
         form.add_error("email", str(error))
         return _organization_page(request, form)
@@ -103,7 +103,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     viewer = viewer_of(request)
     found = access_invitation(viewer, pk)
     require_managing(viewer)
-    withdraw_invitation(found, _user(request))
+    withdraw_invitation(found, user_of(request))
     return redirect("accounts:organization")
 
 
@@ -118,7 +118,7 @@ def role(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, _("Choose one of the roles."))
     try:
-        change_role(found, form.cleaned_data["role"], by=_own_membership(request))
+        change_role(found, form.cleaned_data["role"], by=own_membership(request))
     except MembershipError as error:
         return _refused(request, str(error))
     return redirect("accounts:organization")
@@ -133,7 +133,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     if found.user_id != viewer.user_id:
         require_managing(viewer)
     try:
-        remove_member(found, by=_own_membership(request))
+        remove_member(found, by=own_membership(request))
     except MembershipError as error:
         return _refused(request, str(error))
     return redirect("accounts:organization" if found.user_id != viewer.user_id else "/")
@@ -146,7 +146,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
     An unknown, a used, an expired and somebody else's invitation look the same.
     """
-    user = _user(request)
+    user = user_of(request)
     if request.method == "POST":
         membership = accept_invitation(user, token)
         if membership is not None:
@@ -165,9 +165,10 @@ def _organization_page(
     found = access_organization(viewer)
     context = {
         "organization": found,
+        "seats": seats_of(found),
         "memberships": access_memberships(viewer),
         "invitations": access_invitations(viewer),
-        "own_memberships": memberships_of(_user(request)),
+        "own_memberships": memberships_of(user_of(request)),
         "roles": Role.choices,
         "invite_form": invite_form,
         "rename_form": rename_form or RenameForm(initial={"name": found.name}),
@@ -183,20 +184,3 @@ def _has_errors(context: dict[str, object], problem: str) -> bool:
 
 def _refused(request: HttpRequest, problem: str) -> HttpResponse:
     return _organization_page(request, InviteForm(), problem=problem)
-
-
-def _user(request: HttpRequest) -> User:
-    if not isinstance(request.user, User):
-        raise Http404
-    return request.user
-
-
-def _own_membership(request: HttpRequest) -> Membership:
-    return access_memberships(viewer_of(request)).get(user=_user(request))
-
-
-def _next(request: HttpRequest) -> str:
-    """Where to go on: the address asked for, if it is one of this site."""
-    wanted = request.POST.get("next") or request.GET.get("next") or "/"
-    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if safe else "/"

@@ -79,6 +79,7 @@ def own_platform() -> Iterator[None]:
     """Django on a migrated PostgreSQL and a `var` of our own, with the settings of `make run`."""
     folder = Path(tempfile.mkdtemp(prefix="candor-bench-"))
     os.environ |= {"CANDOR_VAR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings.dev", "LOG_LEVEL": "ERROR"}
+    os.environ.setdefault("SOCKET_ACCEPTS_A_SECOND", "100000")  # readers that come at once are not what is measured
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     from config.embedded import stop_database, use_embedded

@@ -23,6 +23,7 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.api")),
+    path("", include("accounts.auth_api")),
     path("", include("markets.api")),
     path("", include("signals.api")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),

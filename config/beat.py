@@ -7,10 +7,12 @@ import structlog
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
+from prometheus_client import Counter
 
 BEAT_LOCK = 0x43414E44  # "CAND"
 IDLE_S = 5.0
 log = structlog.get_logger(__name__)
+IDLE = Counter("candor_beat_idle_total", "Looks at the lock at which another beat held it, or no database answered")
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # the library carries no types
@@ -29,6 +31,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # the library carries
     def tick(self, *args: object, **kwargs: object) -> float:
         """Tick when this beat is the one; else look again in five seconds."""
         if not self._take_lead():
+            IDLE.inc()
             return IDLE_S
         return min(float(super().tick(*args, **kwargs)), IDLE_S)
 

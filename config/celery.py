@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
+import structlog
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import setup_logging, worker_ready
+from celery.signals import before_task_publish, setup_logging, task_postrun, task_prerun, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
 
@@ -45,6 +46,21 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "models_ml.tasks.forget_language_calls",
         "schedule": crontab(minute="37", hour="3"),
     },
+    "keep what privacy promises": {"task": "accounts.tasks.keep_promises", "schedule": crontab(minute="*/15")},
+    "forget old rows of accounts": {
+        "task": "accounts.tasks.forget_old_rows",
+        "schedule": crontab(minute="47", hour="3"),
+    },
+    "work on events of payments": {
+        "task": "billing.tasks.sweep_events",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "let time pass for subscriptions": {
+        "task": "billing.tasks.pass_time",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
     "retrain": {
         "task": "models_ml.tasks.retrain",
         "schedule": crontab(minute="30", hour="2"),
@@ -57,6 +73,26 @@ app.conf.beat_schedule = SCHEDULE
 @setup_logging.connect
 def _keep_our_logging(**kwargs: Any) -> None:
     """Celery would otherwise replace the handlers that config.logs made."""
+
+
+@before_task_publish.connect
+def _pass_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
+    """A task carries the id of the request that caused it, through any number of tasks."""
+    if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+        headers["request_id"] = request_id
+
+
+@task_prerun.connect
+def _bind_ids(task_id: str, task: Any, **kwargs: Any) -> None:  # noqa: ANN401  # any task
+    """What a task logs carries its id, and its request's."""
+    request_id = task.request.get("request_id")
+    structlog.contextvars.bind_contextvars(task_id=task_id, **({"request_id": request_id} if request_id else {}))
+
+
+@task_postrun.connect
+def _unbind_ids(**kwargs: Any) -> None:
+    """The thread's next task begins with none."""
+    structlog.contextvars.unbind_contextvars("task_id", "request_id")
 
 
 @worker_ready.connect

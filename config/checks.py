@@ -4,10 +4,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
+from lib.sealing import SealingError, check_keys
+
 
 def register_all() -> None:
     """Register every check of this module."""
     register(secrets, Tags.security)
+    register(sealing, Tags.security)
     register(market, Tags.compatibility)
     register(language_models, Tags.compatibility)
 
@@ -23,6 +26,17 @@ def secrets(**kwargs: object) -> list[CheckMessage]:
             Error(
                 "SECRET_KEY is missing or too short.", hint="Set SECRET_KEY to 50 random characters.", id="candor.E001"
             )
+        ]
+    return []
+
+
+def sealing(**kwargs: object) -> list[CheckMessage]:
+    """Without a key no secret could be stored, and with a wrong one none could be read."""
+    try:
+        check_keys()
+    except SealingError as error:
+        return [
+            Error("SECRETS_KEYS cannot be used.", hint=f"{str(error)[:1].upper()}{str(error)[1:]}.", id="candor.E003")
         ]
     return []
 

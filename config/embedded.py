@@ -5,6 +5,7 @@ tables and migrates; `candor_app`, which the application runs as and which owns 
 """
 
 import atexit
+import base64
 import os
 import secrets
 import tempfile
@@ -43,6 +44,11 @@ class EmbeddedDatabase:
 def secret_key(var: Path) -> str:
     """The installation's SECRET_KEY, made once and readable by its owner only."""
     return keep_secret(var / "secret_key", lambda: secrets.token_urlsafe(50))
+
+
+def secrets_key(var: Path) -> str:
+    """The key that seals stored secrets, made once beside it; without this file they cannot be opened again."""
+    return keep_secret(var / "secrets_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode())
 
 
 def keep_secret(path: Path, make: Callable[[], str]) -> str:

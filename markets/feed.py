@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from django.conf import settings
 from django.db import connections
 
 from lib.clock import epoch
@@ -20,7 +21,7 @@ from markets.live import Feed, FeedLimits, OnTick
 from markets.models import Instrument
 from markets.opening import Opened
 from markets.replaying import ReplayFeed, WaitDecided
-from markets.venues import open_venue
+from markets.venues import facts_of, open_venue
 from markets.venues.replay import ReplayVenue
 
 __all__ = ["Feed", "FeedLimits", "FeedThread", "Hooks", "ReplayFeed", "feed_of", "load_history"]
@@ -87,7 +88,13 @@ async def feed_of(opened: Opened, hooks: Hooks = NO_HOOKS, limits: FeedLimits | 
         return ReplayFeed(
             venue, run, instruments, speed=run.speed, wait_decided=hooks.wait_decided, on_end=hooks.on_end
         )
-    return Feed(venue, run, instruments, limits=limits, on_tick=hooks.on_tick)
+    witnesses = [open_venue(key) for key in settings.CLOCK_VENUES if key != opened.adapter] if _compares(opened) else []
+    return Feed(venue, run, instruments, limits=limits, on_tick=hooks.on_tick, witnesses=witnesses)
+
+
+def _compares(opened: Opened) -> bool:
+    """Whether other venues are asked for their time: not for made-up markets, nor for a venue at another address."""
+    return facts_of(opened.adapter).real and not opened.options
 
 
 def _followed(venue_id: int) -> list[Instrument]:

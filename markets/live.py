@@ -21,6 +21,7 @@ from markets import schedule
 from markets.backoff import Backoff
 from markets.calendars import is_open, open_minutes
 from markets.candles import Source, find_gaps
+from markets.clocks import ClockWatch
 from markets.minutes import Arrival, Collector, Series
 from markets.models import Instrument, Run
 from markets.repairing import Repairer
@@ -36,8 +37,10 @@ log = structlog.get_logger(__name__)
 CONNECTS = Counter("candor_feed_connects_total", "Streams opened", ["venue"])
 GARBAGE = Counter("candor_feed_garbage_total", "Events that made no sense", ["venue"])
 
+REPEATED = Counter("candor_candles_repeated_total", "Closed candles that the stream told again", ["venue"])
+UNORDERED = Counter("candor_candles_out_of_order_total", "Closed candles that came after a later one", ["venue"])
+
 WIND_UP_S = 5.0
-SKEW_EVERY_S = 60.0
 
 OnTick = Callable[[int, float, Ohlcv], None]
 """Told (instrument id, price, forming candle) for the page; called on the feed's loop, must not block."""
@@ -61,6 +64,7 @@ class FeedLimits:
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 30.0
     book_every_s: float = 5.0
+    clock_every_s: float = 20.0  # how often venues are asked for their time
 
     @property
     def alive_s(self) -> float:
@@ -75,6 +79,7 @@ class Feed:
         venue: opened on the loop that runs the feed; closed by it.
         run: the run whose sign of life and states are kept.
         on_tick: prices between closes.
+        witnesses: other venues whose clocks say whose is wrong when ours and the venue's disagree; closed by the feed.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Feed:
         *,
         limits: FeedLimits | None = None,
         on_tick: OnTick | None = None,
+        witnesses: Sequence[Venue] = (),
     ) -> None:
         self.venue, self.limits, self._on_tick = venue, limits or FeedLimits(), on_tick
         self._run = run
@@ -93,6 +99,7 @@ class Feed:
         self.collector = Collector(grace_s=self.limits.batch_grace_s, book_every_s=self.limits.book_every_s)
         self.repairer = Repairer(venue, self._deliver)
         self.skew = SkewMeter()
+        self.clocks = ClockWatch(venue, self.skew, witnesses, self.limits.clock_every_s)
         self.states = StateBoard(run, self.series, self.limits.silence_s, self.skew)
         self.backoff = Backoff(self.limits.backoff_base_s, self.limits.backoff_cap_s)
         self._source = Source.STREAM if venue.facts.real else Source.SIMULATED
@@ -108,7 +115,7 @@ class Feed:
             self.repairer.run,
             self._check_minutes,
             self._report_for_ever,
-            self._measure_clock,
+            self.clocks.run,
         ]
         try:
             await self.database.insist(self._begin)
@@ -132,6 +139,7 @@ class Feed:
         except (TimeoutError, OperationalError, InterfaceError) as error:
             log.warning("feed_stopped_without_database", reason=str(error)[:200])
         await self.venue.close()
+        await self.clocks.close()
         await asyncio.to_thread(self.database.close)
 
     # -- the connection
@@ -198,7 +206,7 @@ class Feed:
                 raise VenueError(f"{self.venue.key}: only heartbeats for {dumb:.0f} s")
             if self.states.reset_wanted:
                 raise VenueError(f"{self.venue.key}: {self.states.reset_wanted}")
-            self.skew.tick(wall_now().timestamp(), now)
+            self.clocks.tick(wall_now().timestamp(), now)
 
     def _anything_open(self) -> bool:
         at = int(market_now().timestamp())
@@ -243,10 +251,13 @@ class Feed:
     def _closed(self, series: Series, candle: Ohlcv) -> None:
         """A candle closed by the venue's word; what it leaves open behind it is asked for."""
         if candle == series.last:
+            REPEATED.labels(self.venue.key).inc()
             return
         flags = TaintFlag.CLOCK_SKEW if self.skew.suspect else TaintFlag.NONE
         if candle.open_time < series.last_open:
             flags |= TaintFlag.OUT_OF_ORDER
+            UNORDERED.labels(self.venue.key).inc()
+            log.info("candle_out_of_order", symbol=series.symbol, open_time=candle.open_time, newest=series.last_open)
         elif _sound(candle):
             missing = open_minutes(series.calendar, series.last_open + MINUTE_S, candle.open_time)
             self.repairer.need(series, missing[-self.limits.backfill_s // MINUTE_S :], live=True)
@@ -334,21 +345,11 @@ class Feed:
 
     async def _report_for_ever(self) -> None:
         while True:
+            self.states.unreadable(getattr(self.venue, "frames", None), time.monotonic())
             self.states.judge(time.monotonic(), market_now())
             await self.database.insist(self.states.write)
             await self._follow(await self.database.insist(self._followed))
             await asyncio.sleep(self.limits.report_every_s)
-
-    async def _measure_clock(self) -> None:
-        """Ask a venue that tells its time for it; a market clock that is not the wall's has nothing to compare."""
-        ask: Callable[[], Awaitable[float | None]] | None = getattr(self.venue, "clock_skew", None)
-        while ask is not None:
-            if abs((market_now() - wall_now()).total_seconds()) < 1.0:
-                try:
-                    self.skew.told = await ask()
-                except VenueError as error:
-                    log.info("clock_not_measured", venue=self.venue.key, reason=str(error)[:200])
-            await asyncio.sleep(SKEW_EVERY_S)
 
     def _followed(self) -> list[Instrument]:
         return list(Instrument.objects.filter(venue_id=self._run.venue_id, followed=True))

@@ -16,6 +16,7 @@ from markets.venues import Venue, VenueError
 
 log = structlog.get_logger(__name__)
 REPAIRED = Counter("candor_candles_repaired_total", "Candles that came by back-fill", ["venue"])
+FAILED = Counter("candor_repairs_failed_total", "Requests for missing candles that the venue refused", ["venue"])
 
 AT_ONCE = 8
 """Requests in flight; the adapter's own limiter stands behind it."""
@@ -128,6 +129,7 @@ class Repairer:
                 log.info("hole_left_by_venue", venue=self._venue.key, symbol=symbol, open_time=open_time)
 
     def _failed(self, symbol: str, error: VenueError) -> float | None:
+        FAILED.labels(self._venue.key).inc()
         log.warning("repair_failed", venue=self._venue.key, symbol=symbol, reason=str(error)[:200])
         if error.permanent:
             self._holes[symbol].clear()

@@ -1,7 +1,9 @@
 """What a running feed knows about its own health, and how it tells: states, counters, the sign of life."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from django.conf import settings
 
@@ -17,6 +19,15 @@ LIVE, DELAYED, DOWN = FeedState.State.LIVE, FeedState.State.DELAYED, FeedState.S
 BEAT_EVERY_S = 5.0
 DOWN_AFTER_S = 30.0
 """A connection that is away for less is delayed, for longer down."""
+GARBAGE_SHOWN_S = 60.0
+"""How long operators are shown the last thing that made no sense."""
+
+
+class Frames(Protocol):
+    """What an adapter counts of frames that it could not read."""
+
+    bad: int
+    samples: Sequence[str]
 
 
 class StateBoard:
@@ -29,6 +40,7 @@ class StateBoard:
         self._written: dict[int | None, tuple[str, str]] = {}
         self._wrote_all_at = -1e9
         self._now: list[SeriesState] = []
+        self._bad, self._bad_at = 0, -1e9
         self.receiving = False
         self.reconnects = -1  # the first connection is none
         self.detail = ""
@@ -62,6 +74,12 @@ class StateBoard:
         """An event that made no sense; the last one is kept for operators."""
         self.detail = f"made no sense: {sample}"
 
+    def unreadable(self, frames: Frames | None, now: float) -> None:
+        """What the adapter could not read, where it counts that."""
+        if frames is not None and frames.bad > self._bad:
+            self._bad, self._bad_at = frames.bad, now
+            self.detail = f"made no sense: {frames.samples[-1][:200]}"
+
     def stored(self, batch: Batch) -> None:
         """A batch is in the store."""
         for arrival in batch.arrivals:
@@ -92,7 +110,8 @@ class StateBoard:
     def judge(self, now: float, at: datetime) -> None:
         """Work out every state; `at` is the market clock."""
         connection = self._connection(now)
-        detail = self._skew.warning or ("" if connection == LIVE else self.detail)
+        telling = connection != LIVE or now - self._bad_at < GARBAGE_SHOWN_S
+        detail = self._skew.warning or (self.detail if telling else "")
         newest = max((series.heard_stamp or 0.0 for series in self._series.values()), default=0.0)
         self._now = [self._state(None, connection, newest, detail)]
         for series in self._series.values():

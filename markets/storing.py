@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 STORED = Counter("candor_candles_stored_total", "Candles that were written", ["source"])
 CORRECTED = Counter("candor_candles_corrected_total", "Candles that the venue told again with other values", ["source"])
+WAITS = Counter("candor_database_waits_total", "Writes of a feed that the database did not take at once")
 FRESH_S = 90
 """A minute that closed longer ago is news to nobody; the sweeper accounts for it."""
 
@@ -64,6 +65,7 @@ class DatabaseThread:
             try:
                 return await self.call(work, *args, **kwargs)
             except (OperationalError, InterfaceError) as error:
+                WAITS.inc()
                 log.warning("feed_waits_for_database", reason=str(error).strip()[:200])
                 await asyncio.sleep(backoff.next_wait())
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from prometheus_client import Counter
 
 from markets.values import FloatArray, IntArray
 from models_ml.samples import Samples
@@ -18,6 +19,7 @@ from models_ml.voters.base import Voter
 from models_ml.votes import DOWN, NEUTRAL, UP, AbstainReason
 
 log = structlog.get_logger(__name__)
+ABSTAINED = Counter("candor_voter_abstained_total", "Votes that were not cast", ["voter", "reason"])
 
 SUM_TOLERANCE = 1e-3
 """How far three probabilities may be from summing to 1 before the row is refused."""
@@ -223,7 +225,20 @@ def _gather(
         model, (answer, latency[:, place]) = ready[seat], answers[seat]
         ids[place] = model.model_id
         probabilities[:, place], direction[:, place], abstained[:, place] = cast_votes(answer, model, rows)
+    _count(abstained)
     return PanelVotes(probabilities, direction, abstained, latency, ids)
+
+
+def _count(abstained: NDArray[np.int8]) -> None:
+    """Abstentions by seat and reason; answers that are no probabilities are told as well."""
+    for place, seat in enumerate(SEATS):
+        for value, rows in zip(*np.unique(abstained[:, place], return_counts=True), strict=True):
+            if not value:
+                continue
+            reason = AbstainReason(int(value))
+            ABSTAINED.labels(seat, reason.name.lower()).inc(int(rows))
+            if reason is AbstainReason.BAD_INPUT:
+                log.warning("votes_refused", voter=seat, rows=int(rows))
 
 
 def cast_votes(

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from accounts.access import Viewer
 from markets.models import Instrument, Run
 from markets.runs import current_run, market_time
-from signals.groups import HELD_KINDS, Tier, tier_of
+from signals.groups import HELD_KINDS, Tier, included_ids, tier_of
 from signals.models import Outcome, PushEvent, Round, Signal
 
 
@@ -22,7 +22,7 @@ def market_now(run: Run | None = None) -> datetime:
 
 
 def access_instruments(viewer: Viewer, run: Run | None = None) -> QuerySet[Instrument]:
-    """The followed instruments whose rounds the viewer may see: the first ones, as many as the plan includes."""
+    """The followed instruments whose rounds the viewer may see: the chosen or first ones, as many as the plan has."""
     run = run or current_run()
     if run is None:
         return Instrument.objects.none()
@@ -102,13 +102,12 @@ def is_known(after_id: int, run: Run | None) -> bool:
 def _seen(tier: Tier, run: Run, to: str = "") -> Q:
     """The condition on rows with an instrument and a close_time; `to` is the lookup that leads to them."""
     seen = Q(**{f"{to}instrument__venue_id": run.venue_id})
-    if tier.instruments is not None:
+    if tier.instruments is not None or tier.chosen:
         seen &= Q(**{f"{to}instrument__in": _included(tier, run)})
     if not tier.is_live:
         seen &= Q(**{f"{to}close_time__lte": _cutoff(tier, run)})
     if tier.history_days is not None:
-        oldest = market_time(run) - timedelta(days=tier.history_days)
-        seen &= Q(**{f"{to}close_time__gte": oldest})
+        seen &= Q(**{f"{to}close_time__gte": market_time(run) - timedelta(days=tier.history_days)})
     return seen
 
 
@@ -121,8 +120,9 @@ def _followed(run: Run) -> QuerySet[Instrument, int]:
     return Instrument.objects.filter(venue_id=run.venue_id, followed=True).order_by("pk").values_list("pk", flat=True)
 
 
-def _included(tier: Tier, run: Run) -> QuerySet[Instrument, int]:
-    return _followed(run)[: tier.instruments]
+def _included(tier: Tier, run: Run) -> QuerySet[Instrument, int] | tuple[int, ...]:
+    """A subquery where nothing was chosen, which is the common case."""
+    return included_ids(tier, followed_ids(run)) if tier.chosen else _followed(run)[: tier.instruments]
 
 
 def _cutoff(tier: Tier, run: Run) -> datetime:

@@ -20,6 +20,7 @@ from signals.access import (
     market_now,
 )
 from signals.cards import Card, cards_of
+from signals.groups import tier_of
 from signals.models import Round, Signal
 from signals.reading import signals_of
 from signals.wording import decimals_of, price_text
@@ -106,8 +107,9 @@ def instrument_rows(instruments: Sequence[Instrument], cards: Iterable[Card], si
 
 
 def locked_rows(viewer: Viewer, run: Run | None) -> list[dict[str, Any]]:
-    """Followed instruments that the viewer's plan does not include."""
-    if run is None:
+    """Followed instruments that the viewer's plan does not include; what was not chosen is not locked."""
+    most = tier_of(viewer).instruments
+    if run is None or most is None or access_instruments(viewer, run).count() < most:
         return []
     hidden = Instrument.objects.filter(venue_id=run.venue_id, followed=True)
     included = access_instruments(viewer, run).values_list("pk", flat=True)

@@ -295,7 +295,9 @@ class Broadcaster:
     def _drop(self, channel: Channel, member: Member) -> None:
         if member in channel.members:
             channel.members.discard(member)
-            SLOW_CLOSED.inc(member.closed == SLOW)
+            if member.closed == SLOW:
+                SLOW_CLOSED.inc()
+                log.warning("socket_slow", user=member.viewer.user_id)
             SOCKETS.labels(groups.board(_venue(self.run) or 0, member.tier)).set(len(channel.members))
 
     def included(self, tier: Tier) -> frozenset[int] | None:

@@ -6,6 +6,7 @@ docs/api.md describes the protocol. The address carries no token: the session's 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -20,11 +21,12 @@ from markets.models import Run
 from markets.runs import current_run, market_time
 from signals import push
 from signals.access import access_events, is_known
+from signals.admission import Admission
 from signals.broadcaster import RESYNC, Broadcaster, running
 from signals.channels import Position
 from signals.groups import is_counted, tier_of
-from signals.rights import Warden, look_up
-from signals.sockets import JUNK, TOO_MANY, Member, Send
+from signals.rights import MFA_MISSING, Warden, look_up
+from signals.sockets import JUNK, RIGHTS_CHANGED, TOO_MANY, Member, Send
 
 FRAME_BYTES = 4096
 FRAMES_A_SECOND = 10
@@ -59,6 +61,9 @@ class BoardConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve the connection from hand-shake to end."""
         await receive()
+        if wait_s := _door().wait_s():
+            await refuse(scope, send, wait_s)
+            return
         await send({"type": "websocket.accept"})
         key = session_key(scope)
         try:
@@ -69,6 +74,8 @@ class BoardConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no typ
             return
         member = Member(send, _cutter(send), viewer, key)
         try:
+            if viewer.mfa_missing:
+                member.close(RIGHTS_CHANGED, MFA_MISSING)
             if reason := _crowded(broadcaster, viewer):
                 member.close(TOO_MANY, reason)
             await self._serve(broadcaster, member, receive)
@@ -129,6 +136,22 @@ def session_key(scope: dict[str, Any]) -> str | None:
     """The session's key in the hand-shake's cookies."""
     header = next((value for name, value in scope["headers"] if name == b"cookie"), b"")
     return parse_cookie(header.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
+
+
+@cache
+def _door() -> Admission:
+    """This process's."""
+    return Admission(settings.SOCKET_ACCEPTS_A_SECOND)
+
+
+async def refuse(scope: dict[str, Any], send: Send, wait_s: int) -> None:
+    """Answer the hand-shake with 503 and `Retry-After`, which costs no database and no socket."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):  # the server answers 403 then
+        await send({"type": "websocket.close", "code": TRY_LATER, "reason": "busy"})
+        return
+    headers = [(b"retry-after", str(wait_s).encode()), (b"content-type", b"text/plain"), (b"connection", b"close")]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"too many at once, come again"})
 
 
 async def _join(broadcaster: Broadcaster, member: Member, after: int | None) -> None:

@@ -8,14 +8,19 @@ from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, connection
 from kombu.exceptions import OperationalError
+from prometheus_client import Counter
 
 from lib.clock import wall_now
+from lib.sending import ANSWER_S, IMPATIENT
 from markets.models import FeedState, Run
 from markets.quality import shown_states
 from markets.runs import current_run, market_time
+from markets.skew import WARN_S
 from signals import due
 
 QUEUES = ("default", "score", "train")
+PROBE = "candor:health"
+BEHIND = Counter("candor_rounds_behind_total", "Looks at which minutes that could be decided had no round")
 BACKLOG = 100
 """Waiting tasks from which a queue counts as not keeping up."""
 
@@ -25,8 +30,9 @@ log = structlog.get_logger(__name__)
 def health() -> dict[str, Any]:
     """Database, Redis, feed and queues; `down` without a database, `degraded` when anything else is not well."""
     database, feed, deciding = _database()
-    redis_answers, queues = _redis(), waiting_tasks()
-    fresh = feed is not None and feed["state"] == FeedState.State.LIVE
+    redis_answers = _redis()
+    queues = None if redis_answers is False else waiting_tasks()
+    fresh = feed is not None and feed["state"] == FeedState.State.LIVE and abs(feed["clock_skew_s"] or 0.0) <= WARN_S
     keeping_up = queues is not None and max(queues.values(), default=0) < BACKLOG
     status = "ok" if redis_answers is not False and fresh and keeping_up and deciding else "degraded"
     return {
@@ -44,10 +50,18 @@ def _database() -> tuple[bool, dict[str, Any] | None, bool]:
     try:
         connection.ensure_connection()
         run = current_run()
-        return (True, _feed(run), not due.is_behind(run, market_time(run))) if run else (True, None, True)
+        return (True, _feed(run), _decides(run)) if run else (True, None, True)
     except DatabaseError as error:
         log.warning("health: no database", error=str(error))
         return False, None, False
+
+
+def _decides(run: Run) -> bool:
+    behind = due.is_behind(run, market_time(run))
+    if behind:
+        BEHIND.inc()
+        log.warning("rounds_behind")
+    return not behind
 
 
 def _feed(run: Run) -> dict[str, Any] | None:
@@ -55,7 +69,8 @@ def _feed(run: Run) -> dict[str, Any] | None:
     if state is None:
         return None
     heard = state.last_message_at
-    return {"state": state.state, "age_s": (wall_now() - heard).total_seconds() if heard else None}
+    age_s = (wall_now() - heard).total_seconds() if heard else None
+    return {"state": state.state, "age_s": age_s, "clock_skew_s": state.skew_s}
 
 
 def _redis() -> bool | None:
@@ -63,7 +78,7 @@ def _redis() -> bool | None:
         return None
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     try:
-        return bool(client.ping())
+        return bool(client.set(PROBE, b"", ex=60))  # full counts as away: it takes no task
     except (redis.RedisError, OSError):
         return False
     finally:
@@ -73,7 +88,7 @@ def _redis() -> bool | None:
 def waiting_tasks() -> dict[str, int] | None:
     """Waiting tasks by queue, None while the broker cannot be asked."""
     try:
-        with current_app.connection_for_read() as broker:
+        with current_app.connection_for_read(transport_options=IMPATIENT, connect_timeout=ANSWER_S) as broker:
             channel: Any = broker.default_channel  # of a virtual transport, as all of ours are
             return {name: int(channel._size(name)) for name in QUEUES}
     except (OperationalError, redis.RedisError, OSError):

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from prometheus_client import Counter
 
 from lib import clock
 from lib.transactions import on_commit
@@ -16,6 +17,7 @@ from signals.cards import cards_of
 from signals.models import Outcome, Round, Signal
 
 log = structlog.get_logger(__name__)
+JUDGED = Counter("candor_outcomes_total", "Outcomes that were written", ["result"])
 
 VOID_AFTER = timedelta(hours=24)
 """A signal whose candles are still missing this long after expiry is void, and counted as such in public."""
@@ -142,6 +144,9 @@ def _write(signal: Signal, verdict: Verdict, revision: int, reason: str = "") ->
     if kept is None or kept.resolved_at != row.resolved_at:
         return None
     kept.signal = signal
+    JUDGED.labels(verdict.result).inc()
+    if verdict.result == Outcome.Result.VOID:
+        log.warning("signal_void", signal_id=signal.pk, reason=row.reason)
     return kept
 
 

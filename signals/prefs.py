@@ -9,9 +9,9 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-COOKIE: Final = "candor_view"
 YEAR_S: Final = 365 * 86_400
 
 CHOICES: Final[dict[str, dict[str, str]]] = {
@@ -70,12 +70,13 @@ def parse(text: str) -> Preferences:
 
 def preferences_of(request: HttpRequest) -> Preferences:
     """The reader's choices."""
-    return parse(request.COOKIES.get(COOKIE, ""))
+    return parse(request.COOKIES.get(settings.PREFERENCES_COOKIE_NAME, ""))
 
 
 def remember(response: HttpResponse, chosen: Preferences, *, secure: bool) -> None:
-    """Keep the choices for a year. Scripts may read them: they hold nothing private."""
-    response.set_cookie(COOKIE, chosen.cookie(), max_age=YEAR_S, samesite="Lax", secure=secure)
+    """Keep the choices for a year."""
+    name = settings.PREFERENCES_COOKIE_NAME
+    response.set_cookie(name, chosen.cookie(), max_age=YEAR_S, samesite="Lax", secure=secure, httponly=True)
 
 
 def _valid(key: str, value: str) -> bool:

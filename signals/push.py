@@ -17,7 +17,7 @@ from lib import clock
 from lib.errors import CandorError
 from lib.transactions import on_commit
 from signals import stream
-from signals.groups import HELD_KINDS, Tier, is_counted
+from signals.groups import HELD_KINDS, Tier, included_ids, is_counted
 from signals.models import PushEvent
 
 
@@ -158,9 +158,8 @@ def frame_for(event: Event, tier: Tier, included: frozenset[int] | None) -> str 
 
 def included_of(tier: Tier, followed: tuple[int, ...]) -> frozenset[int] | None:
     """The instruments a tier includes out of the followed ones (ids, ascending), None where that is all of them."""
-    if tier.instruments is None or len(followed) <= tier.instruments:
-        return None
-    return frozenset(followed[: tier.instruments])
+    included = frozenset(included_ids(tier, followed))
+    return None if len(included) == len(followed) else included
 
 
 def _keyed(values: dict[int, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""News from the market floor: each receiver enqueues one task with ids."""
+"""News from the market floor: each receiver enqueues one task with ids, and does not wait for the queue."""
 
 from django.dispatch import receiver
 
+from lib.sending import send_soon
 from markets.events import candle_closed, feed_changed
 from signals import tasks
 
@@ -9,11 +10,11 @@ from signals import tasks
 @receiver(candle_closed)
 def decide(sender: object, close_time: int, instrument_ids: list[int], received: float, **kwargs: object) -> None:
     """A minute closed: decide it, then judge what expired with it."""
-    tasks.decide_minute.apply_async((close_time, instrument_ids, received), expires=120)
-    tasks.resolve_outcomes.apply_async(expires=30)
+    send_soon(tasks.decide_minute, (close_time, instrument_ids, received), expires_s=120)
+    send_soon(tasks.resolve_outcomes, expires_s=30)
 
 
 @receiver(feed_changed)
 def show_feeds(sender: object, venue_id: int, **kwargs: object) -> None:
     """A feed changed its state: open pages are told."""
-    tasks.tell_feeds.apply_async((venue_id,), expires=60)
+    send_soon(tasks.tell_feeds, (venue_id,), expires_s=60)

@@ -19,7 +19,7 @@ from django.db import DatabaseError
 from django.dispatch import receiver
 
 from accounts.access import VISITOR, Viewer, viewer_of_scope
-from accounts.events import membership_changed, plan_changed
+from accounts.events import membership_changed, plan_changed, sessions_ended
 from accounts.models import User
 from lib.errors import CandorError
 from signals import push
@@ -31,6 +31,7 @@ FULL_CHECK_S = 50.0
 USER_CHECK_S = 4.0
 STEP_S = 1.0
 NEVER = float("-inf")
+MFA_MISSING = "your organization asks for a second factor: set one up"
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +56,15 @@ class Warden:
         broadcaster.on_recheck = self.hurry
 
     def hurry(self, message: push.Recheck) -> None:
-        """Look at the sockets of an organization or a user at once."""
+        """Look at the sockets of a user at once; close those of an organization without a look.
+
+        A look takes time in which the next round would still leave under the old plan. What changes a whole
+        organization changes what it sees, and its clients come back with the id they have reached.
+        """
         for member in self._broadcaster.members():
-            if member.viewer.user_id == message.user_id or (
-                message.organization_id is not None and member.viewer.organization_id == message.organization_id
-            ):
+            if message.organization_id is not None and member.viewer.organization_id == message.organization_id:
+                _dismiss(member, RIGHTS_CHANGED, "plan or membership changed")
+            elif member.viewer.user_id == message.user_id:
                 member.checked_at = NEVER
         self._wake.set()
 
@@ -92,7 +97,8 @@ class Warden:
         found = await self._broadcaster.in_thread(_rows, [member.viewer.user_id or 0 for member in members])
         for member in members:
             user_id = member.viewer.user_id or 0
-            if found.get(user_id) != self._users.get(user_id, found.get(user_id)):
+            is_active, password = found.get(user_id, (False, ""))
+            if not is_active or self._users.get(user_id, (True, password)) != (True, password):
                 member.checked_at = NEVER
         self._users = found
 
@@ -101,6 +107,8 @@ def enforce(member: Member, viewer: Viewer) -> None:
     """Close a socket that may no longer, or may now, see something else; say why first."""
     if viewer.user_id != member.viewer.user_id:
         _dismiss(member, SIGNED_OUT, "signed out")
+    elif viewer.mfa_missing:
+        _dismiss(member, RIGHTS_CHANGED, MFA_MISSING)
     elif viewer.organization_id != member.viewer.organization_id or tier_of(viewer) != member.tier:
         _dismiss(member, RIGHTS_CHANGED, "plan or membership changed")
 
@@ -132,3 +140,9 @@ def check_leaver(sender: object, user: User | None, **facts: object) -> None:
     """A session has ended, and with it the sockets it opened."""
     if user is not None:
         push.recheck(user_id=user.pk)
+
+
+@receiver(sessions_ended)
+def check_sessions(sender: object, user_id: int, **facts: object) -> None:
+    """Sessions of a person were ended, and with them the sockets they opened."""
+    push.recheck(user_id=user_id)

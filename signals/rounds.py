@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 from django.conf import settings
 from numpy.typing import NDArray
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from lib import clock
 from markets import quality
@@ -49,6 +49,7 @@ STAGE = Histogram(
     ["stage"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
+REPEATED = Counter("candor_rounds_repeated_total", "Rounds asked for again, or together with another worker")
 
 BOOK_SNAPSHOTS = 64
 """Book snapshots that the order-book voter may read, newest last."""
@@ -112,7 +113,15 @@ def decide_minute(
             waiting.append(asked)  # the other groups are computed while language models think
     for asked in waiting:
         written += _decide(run, asked, close_time, received, started)
-    log.info("minute_decided", close_time=close_time, round_ids=written, ms=(time.perf_counter() - started) * 1000)
+    again = len(set(instrument_ids)) - len(written)
+    REPEATED.inc(again)
+    log.info(
+        "minute_decided",
+        close_time=close_time,
+        round_ids=written,
+        again=again,
+        ms=(time.perf_counter() - started) * 1000,
+    )
     return written
 
 

@@ -132,6 +132,7 @@ class Feed(Shape):
 
     state = serializers.CharField()
     age_s = serializers.FloatField(allow_null=True, help_text="Since its last message, by the wall clock")
+    clock_skew_s = serializers.FloatField(allow_null=True, help_text="The venue's clock minus ours, as far as measured")
 
 
 class Health(Shape):

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 import redis.asyncio
 import structlog
+from prometheus_client import Counter
 
 KEY = "candor:push"
 KEPT = 4096  # entries: minutes of ticks; a reader that was away longer reads rows anyway
@@ -19,6 +20,8 @@ QUEUE = 2000  # messages a process holds while Redis is away; stored events are 
 RETRY_S = (0.1, 2.0)
 
 log = structlog.get_logger(__name__)
+UNWRITTEN = Counter("candor_push_unwritten_total", "Messages that Redis did not take; stored events are read anyway")
+RESETS = Counter("candor_push_resets_total", "Times the push stream was found emptied")
 
 
 class StreamWriter:
@@ -48,6 +51,7 @@ class StreamWriter:
                 self._write(client, batch)
                 failures = 0
             except (redis.RedisError, OSError) as error:
+                UNWRITTEN.inc(len(batch))
                 if not failures:
                     log.warning("push stream cannot be written, readers go by the database", error=str(error))
                 failures += 1
@@ -117,8 +121,11 @@ class StreamReader:
         """Stand at the end of the stream: after a flush, or with a Redis behind in time, it may lie before us."""
         newest: Any = await client.xrevrange(KEY, count=1)
         tail: bytes = newest[0][0] if newest else b"0-0"
-        if self._last is None or _order(tail) < _order(self._last):
+        if self._last is not None and _order(tail) < _order(self._last):
+            RESETS.inc()
+            log.warning("push_stream_was_emptied", stood_at=self._last.decode())
             self._last = tail
+        self._last = self._last or tail
 
 
 def _order(entry: bytes) -> tuple[int, ...]:

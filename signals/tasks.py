@@ -6,6 +6,7 @@ Each task is an edge: it takes ids, may come twice or late, and changes nothing 
 import structlog
 from celery import shared_task
 from django.conf import settings
+from prometheus_client import Counter
 
 from lib import clock
 from lib.postgres import ensure_partitions
@@ -15,6 +16,7 @@ from markets.runs import current_run, market_time
 from signals import due, outcomes, push, rounds
 
 log = structlog.get_logger(__name__)
+RESCUED = Counter("candor_rounds_rescued_total", "Rounds that the sweeper had to decide")
 
 
 @shared_task(soft_time_limit=30, time_limit=60)
@@ -36,7 +38,10 @@ def sweep() -> int:
     ensure_partitions("signals_round", now, now)
     written = 0
     for close_time, ids in sorted(due.rescuable(run, now).items()):
-        written += len(rounds.decide_minute(close_time, ids))
+        if rescued := len(rounds.decide_minute(close_time, ids)):
+            RESCUED.inc(rescued)
+            log.warning("minute_rescued", close_time=close_time, rounds=rescued)
+            written += rescued
     return written + due.sweep_missed(run, now)
 
 

@@ -1,5 +1,7 @@
 """Rows for tests, made through the functions that make them in life."""
 
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
 from accounts.founding import found_organization
 from accounts.models import Membership, Organization, Role, User
 from accounts.plans import FREE, Plan
@@ -22,3 +24,10 @@ def join(organization: Organization, user: User, role: Role = Role.MEMBER) -> Me
     """A further member."""
     with scope_to(organization.pk):
         return Membership.objects.create(organization=organization, user=user, role=role)
+
+
+def give_totp(user: User) -> str:
+    """Set an authenticator app up for somebody; answers its secret."""
+    secret: str = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret

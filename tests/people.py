@@ -10,7 +10,7 @@ from accounts.accepting import accept_terms
 from accounts.access import Viewer, viewer_of_user
 from accounts.models import Organization, Role, User
 from accounts.plans import DESK, FREE, PRO
-from tests.factories import join, make_organization, make_user
+from tests.factories import give_totp, join, make_organization, make_user
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ def newcomer(db: None) -> Person:
 
 @pytest.fixture
 def operator(db: None) -> Person:
-    """Runs the installation; belongs to no organization."""
-    return person(User.objects.create_superuser("operator@candor.example", "an operator's password"))
+    """Runs the installation with a second factor, as the console asks; belongs to no organization."""
+    user = User.objects.create_superuser("operator@candor.example", "an operator's password")
+    give_totp(user)
+    return person(user)
 
 
 @pytest.fixture

@@ -11,8 +11,11 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("CANDOR_VAR", str(BASE_DIR / "var")))
 
 SECRET_KEY = env.text("SECRET_KEY")
+SECRETS_KEYS = env.words("SECRETS_KEYS")  # base64 of 32 bytes each; the first one seals, all open
 DEBUG = False
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")  # networks whose X-Forwarded-For is believed
+CONSOLE_NETWORKS = env.words("CONSOLE_NETWORKS")  # networks that may open the console; none named means all
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
@@ -26,6 +29,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.headless",
+    "allauth.mfa",
+    "allauth.usersessions",
     "channels",
     "csp",
     "django_celery_beat",
@@ -55,7 +61,14 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "config.middleware.RequestContextMiddleware",
+    "accounts.identity.middleware.LimitTraceMiddleware",
+    "accounts.identity.bearer.BearerMiddleware",
+    "config.middleware.PrivateCacheMiddleware",
+    "accounts.identity.middleware.SessionLimitMiddleware",
+    "accounts.identity.middleware.ConsoleMiddleware",
     "accounts.middleware.TenantMiddleware",
+    "accounts.identity.middleware.RequiredMfaMiddleware",
+    "accounts.throttling.RateHeadersMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -119,6 +132,7 @@ PASSWORD_HASHERS = [
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "accounts.identity.passwords.MaximumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account_login"
@@ -127,9 +141,47 @@ ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # while it is optional, sign-up itself tells which addresses are known
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that signed up; anywhere else the link only confirms
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_CHANGE_EMAIL = True  # one address a person; a new one takes its place once it is confirmed
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+# Each is counted per `ip`, per `user`, or per `key`: the address a form names (docs/security.md has the table).
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",  # the key is account and ip: nobody can lock another's account by its name
+    "login_account": "50/h/key",  # wrong passwords of one account from all over the world
+    "signup": "10/m/ip,60/h/ip",
+    "reset_password": "10/m/ip,3/10m/key",
+    "confirm_email": "1/3m/key",
+    "manage_email": "10/m/user",
+    "change_password": "5/m/user",
+    "reauthenticate": "10/m/user",
+    "mail": "20/h/key",  # whatever is asked for, no mailbox gets more
+}
+MFA_ADAPTER = "accounts.identity.mfa.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Candor"
+MFA_TOTP_TOLERANCE = 0  # a used code is remembered for one period: with a tolerance it would work twice
+# Safe because confirmation is mandatory: nobody who is in has an address that was never confirmed. Without it a person
+# with a second factor could not change their address.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+CONSOLE_MFA = env.flag("CONSOLE_MFA", True)
+USERSESSIONS_ADAPTER = "accounts.identity.sessions.SessionsAdapter"
+SESSION_IDLE = timedelta(hours=env.whole("SESSION_IDLE_HOURS", 72, low=1))
+SESSION_ABSOLUTE = timedelta(days=env.whole("SESSION_ABSOLUTE_DAYS", 30, low=1))
+SESSION_COOKIE_AGE = int(SESSION_ABSOLUTE.total_seconds())
+HEADLESS_TOKEN_STRATEGY = "allauth.headless.tokens.strategies.jwt.JWTTokenStrategy"  # noqa: S105  # a class
+HEADLESS_JWT_ALGORITHM = "HS256"  # signed with SECRET_KEY: issuer and reader are one
+HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True  # a token lives no longer than the session behind it
+HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = 300
+HEADLESS_JWT_REFRESH_TOKEN_EXPIRES_IN = int(SESSION_IDLE.total_seconds())
+HEADLESS_SERVE_SPECIFICATION = False
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Candor <candor@localhost>")
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("EMAIL_HOST", "127.0.0.1")
@@ -138,7 +190,20 @@ EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
+DEMO_ACCOUNTS = False  # whether the demonstration's people may exist: on one machine only
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")
+ORGANIZATIONS_PER_PERSON = env.whole("ORGANIZATIONS_PER_PERSON", 5, low=1)
+ERASURE_GRACE_DAYS = env.whole("ERASURE_GRACE_DAYS", 14, low=0, high=30)
+
+# ---- billing: without a key nobody pays and DEFAULT_PLAN is everybody's
+STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_TIMEOUT_S = env.number("STRIPE_TIMEOUT_S", 10, low=0.1, high=80)
+STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
+BILLING_GRACE_DAYS = env.whole("BILLING_GRACE_DAYS", 7, low=0, high=90)
+BILLING_TRIAL_DAYS = env.whole("BILLING_TRIAL_DAYS", 14, low=0, high=730)
+BILLING_AUTOMATIC_TAX = env.flag("BILLING_AUTOMATIC_TAX")
+BILLING_CURRENCIES = [word.lower() for word in env.words("BILLING_CURRENCIES", "usd eur gbp")]
 
 # ---- pages
 LANGUAGE_CODE = "en"
@@ -174,13 +239,21 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+PREFERENCES_COOKIE_NAME = "candor_view"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # one cookie less
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.identity.rest.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],  # what is seen is decided in the fetch
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.PlanThrottle"],
     "EXCEPTION_HANDLER": "config.api.problem",
 }
 SPECTACULAR_SETTINGS = {
@@ -221,6 +294,8 @@ PUSH_RETENTION = timedelta(hours=26)
 LATE_AFTER_S = env.number("LATE_AFTER_S", 3.0, low=0.1, high=60)
 QUALITY_HOUR_FLOOR = env.number("QUALITY_HOUR_FLOOR", 0.95, low=0, high=1)
 QUALITY_DAY_FLOOR = env.number("QUALITY_DAY_FLOOR", 0.99, low=0, high=1)
+CLOCK_VENUES = env.words("CLOCK_VENUES", "binance kraken coinbase")
+SOCKET_ACCEPTS_A_SECOND = env.number("SOCKET_ACCEPTS_A_SECOND", 100, low=1)
 STALE_AFTER_S = env.number("STALE_AFTER_S", 90, low=5)
 VOTER_DEADLINE_S = env.number("VOTER_DEADLINE_S", 1.5, low=0.05, high=30)
 PAYOUT = env.number("PAYOUT", 0.85, low=0.01, high=10)

@@ -12,8 +12,11 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_NAME = "__Host-candor-session"
 CSRF_COOKIE_NAME = "__Host-candor-csrf"
+LANGUAGE_COOKIE_SECURE = True
+LANGUAGE_COOKIE_NAME = "__Host-candor-language"
+PREFERENCES_COOKIE_NAME = "__Host-candor-view"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 if SENTRY_DSN := env.text("SENTRY_DSN"):
     import sentry_sdk
 
     sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)
-ACCOUNT_EMAIL_VERIFICATION = "mandatory"  # while it is optional, sign-up itself tells which addresses are known

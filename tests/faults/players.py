@@ -10,7 +10,7 @@ from markets.feed import FeedThread, Hooks
 from markets.live import Feed, FeedLimits
 from markets.models import Instrument
 from markets.opening import Opened
-from markets.venues import open_venue
+from markets.venues import Venue, open_venue
 from signals import tasks
 from tests.venue_server import VenueServer
 from tests.venue_wire import Rows
@@ -39,12 +39,15 @@ class Staged(VenueServer):
 class StagedFeed(FeedThread):
     """A feed thread whose feed may be of a class with a defect."""
 
-    def __init__(self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed]) -> None:
+    def __init__(
+        self, opened: Opened, limits: FeedLimits, make_feed: Callable[..., Feed], witnesses: Callable[[], list[Venue]]
+    ) -> None:
         super().__init__(opened, Hooks(), limits)
 
         async def make() -> Feed:
             followed = await asyncio.to_thread(_followed, opened.run.venue_id)
-            return make_feed(open_venue(opened.adapter, **opened.options), opened.run, followed, limits=limits)
+            venue = open_venue(opened.adapter, **opened.options)
+            return make_feed(venue, opened.run, followed, limits=limits, witnesses=witnesses())
 
         self._make = make
 

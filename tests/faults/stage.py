@@ -24,10 +24,12 @@ from lib import clock
 from lib.postgres import ensure_partitions
 from markets.candles import Source, store_closed
 from markets.live import Feed, FeedLimits
-from markets.models import FeedState, Instrument, Run, Venue
+from markets.models import FeedState, Instrument, Run
+from markets.models import Venue as VenueRow
 from markets.opening import Opened
 from markets.runs import start_run
 from markets.validation import CandleRows
+from markets.venues import Venue
 from signals.models import Round
 from signals.rounds import BARS
 from tests.database import connect
@@ -66,13 +68,14 @@ class Stage:
     told: dict[Key, list[Values]] = field(default_factory=dict)
     patience_s: float = 15.0  # how long the scenario waits for what must come
     clock_error_s: float = 0.0  # how far our market clock is ahead of the venue's
+    witnesses: Callable[["Stage"], list[Venue]] = lambda stage: []  # other venues that are asked for their time
 
     def __post_init__(self) -> None:
         clock.follow(lambda: clock.from_epoch(self.now + self.clock_error_s))
         for table in ("signals_round", "markets_candle", "markets_booksnapshot", "markets_tradeflow"):
             ensure_partitions(table, clock.from_epoch(START - 86_400), clock.from_epoch(START + 86_400))
-        self.venue = Venue.objects.create(
-            key="binance", adapter="binance", title="Binance", kind=Venue.Kind.LIVE, capabilities=[]
+        self.venue = VenueRow.objects.create(
+            key="binance", adapter="binance", title="Binance", kind=VenueRow.Kind.LIVE, capabilities=[]
         )
         self.instruments = {
             market_id: Instrument.objects.create(
@@ -293,7 +296,9 @@ class Stage:
             "channels": ("candles",),
             "now": lambda: self.now + self.clock_error_s,
         } | self.options
-        feed = StagedFeed(Opened(self.run, "binance", options), self.limits, self.make_feed)
+        feed = StagedFeed(
+            Opened(self.run, "binance", options), self.limits, self.make_feed, lambda: self.witnesses(self)
+        )
         feed.start()
         return feed.stop
 

@@ -3,21 +3,28 @@
 Scenarios and defects are as in `test_venue_faults`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from lib.clock import from_epoch
-from markets.live import Feed
+from markets.live import Feed, FeedLimits
 from markets.models import Candle, Refusal
+from markets.skew import SUSPECT_S
 from markets.values import Ohlcv
+from markets.venues import Venue, open_venue
 from signals.models import Outcome, Round, Signal
 from tests.faults.counts import FULL, times
-from tests.faults.defects import losing
+from tests.faults.defects import Fragile, Trusting, losing
+from tests.faults.players import Staged
 from tests.faults.proxy import Mode
 from tests.faults.stage import IDS, Stage, staged
 from tests.faults.test_venue_faults import NO_CONFIRMATION, PATIENT, broken
 from tests.faults.timing import MINUTE, START
+from tests.faults.traces import untraced
 from tests.venue_wire import RestFault
 
 pytestmark = [
@@ -31,24 +38,28 @@ pytestmark = [
 # -- 4: garbage
 
 
-def babbles(stage: Stage, minutes: int) -> list[str]:
-    """A tenth of the frames is followed by nonsense."""
-    stage.server.script(garbage=0.1)
+def babbles(stage: Stage, minutes: int, share: float = 0.1) -> list[str]:
+    """This share of the frames follows upon nonsense."""
+    stage.server.script(garbage=share)
     for _ in range(minutes):
         close_time = stage.minute(wait=())
         stage.recovers()
         stage.comes(lambda: stage.decided(close_time, stage.ids()))  # noqa: B023  # asked within the turn
     stage.server.script(garbage=0.0)
     stage.minute()
-    found = [] if stage.witness.count("frame_unreadable") else ["I7: nonsense without an event"]
-    counted = stage.witness.counted("candor_venue_unreadable_frames_total")
-    return found + ([] if counted else ["I7: nonsense that was not counted"]) + stage.violations()
+    return untraced(4, stage.witness) + stage.violations()
 
 
 def test_4_garbage_costs_nothing() -> None:
     with staged() as stage:
         assert babbles(stage, times(3, 60)) == []
         assert stage.witness.count("feed_crashed") == 0
+
+
+def test_4_is_seen_where_a_frame_is_believed_to_be_the_end() -> None:
+    with staged(make_feed=Fragile, options=NO_CONFIRMATION) as stage:
+        stage.patience_s = 3.0
+        assert broken(babbles(stage, 2, share=1.0), "I1")
 
 
 # -- 8: the future
@@ -70,7 +81,8 @@ def foretells(stage: Stage, minutes: int) -> list[str]:
     future = Candle.objects.filter(open_time__gte=from_epoch(stage.now))
     found = [f"I2: {future.count()} candles of the future"] if future.exists() else []
     refused = stage.comes(lambda: Refusal.objects.filter(reason__in=("future", "unfinished")).exists(), 5)
-    return found + ([] if refused else ["I7: no refusal"]) + stage.violations()
+    found += [] if refused else ["I7: no refusal"]
+    return found + untraced(8, stage.witness) + stage.violations()
 
 
 def test_8_the_future_is_refused() -> None:
@@ -109,8 +121,7 @@ def fantasizes(stage: Stage, minutes: int) -> list[str]:
             stage.server.push_candle(market_id, impossible(row, number))
         stage.tick()
         stage.comes(lambda: stage.decided(close_time, stage.ids()), 8)  # noqa: B023  # asked within the turn
-    found = [] if Refusal.objects.exists() else ["I7: no refusal"]
-    return found + stage.violations(reachable=())
+    return untraced(10, stage.witness) + stage.violations(reachable=())
 
 
 def test_10_the_impossible_is_refused() -> None:
@@ -143,18 +154,66 @@ def test_10_is_seen_where_candles_are_mended() -> None:
 # -- 11: clocks
 
 
-@pytest.mark.parametrize("error_s", [2.0, -2.0, 90.0, -90.0])
-def test_11_a_wrong_clock_is_told_and_not_believed(error_s: float) -> None:
-    """The venue's clock runs ahead of ours or behind; its trades carry the difference."""
-    with staged(options={"channels": ("candles", "trades")}, limits=PATIENT) as stage:
+CLOCKED = replace(PATIENT, clock_every_s=1.3)  # Kraken is asked once a second at most
+ALARM_S = 60.0
+
+
+@contextmanager
+def two_venues(**how: Any) -> Iterator[Stage]:  # the stage's own fields
+    """A stage whose feed also asks a second venue for its time: Kraken, whose clock is right."""
+    held: list[Stage] = []
+    with Staged({}, lambda: held[0].now if held else float(START)) as other:
+
+        def witnesses(stage: Stage) -> list[Venue]:
+            held.append(stage)
+            return [open_venue("kraken", base_url=other.rest_url, now=lambda: stage.now + stage.clock_error_s)]
+
+        with staged(witnesses=witnesses, limits=CLOCKED, **how) as stage:
+            yield stage
+
+
+def disagrees(stage: Stage, error_s: float, *, ours: bool) -> list[str]:
+    """The venue's clock, or ours, comes to stand `error_s` seconds ahead of the other, and goes right again."""
+    first = stage.minute()
+    if ours:
+        stage.clock_error_s = error_s
+    else:
         stage.server.script(skew_s=error_s)
-        for _ in range(2):
-            stage.tick()
-            assert stage.comes(lambda: f"{error_s:+.0f}" in stage.detail() or "clock" in stage.detail(), 10)
-            stage.minute(wait=())
-        said = Round.objects.filter(state="issued", close_time__gte=from_epoch(START))
-        assert abs(error_s) < 5 or not said.exists(), "issued while the clocks disagree by more than 5 s"
-        assert stage.violations(reachable=()) == []
+    words = f"our clock is {error_s:+.0f}"[:15] if ours else "by ours goes kraken"
+    named = stage.comes(lambda: words in stage.detail(), ALARM_S)
+    found = [] if named else [f"I7: the state says {stage.detail()!r}, not {words!r}"]
+    found += untraced(11, stage.witness)
+    for _ in range(2):
+        close_time = stage.minute(wait=())
+        stage.comes(lambda: stage.decided(close_time, stage.ids()), 5)  # noqa: B023  # asked within the turn
+    spoken = Round.objects.filter(state=Round.State.ISSUED, close_time__gt=from_epoch(first)).count()
+    if abs(error_s) > SUSPECT_S:
+        found += [f"I2: {spoken} rounds were issued while the clocks were {error_s:+g} s apart"] if spoken else []
+    else:
+        found += [] if spoken else [f"I8: nothing was issued for {error_s:+g} s"]
+    stage.clock_error_s = 0.0
+    stage.server.script(skew_s=0.0)
+    found += [] if stage.comes(lambda: not stage.detail(), ALARM_S) else [f"I8: still {stage.detail()!r}"]
+    stage.minute()
+    return found + stage.violations(reachable=())
+
+
+@pytest.mark.parametrize("error_s", [2.0, -2.0, 90.0, -90.0])
+def test_11_a_venues_wrong_clock_is_named_and_not_believed(error_s: float) -> None:
+    with two_venues() as stage:
+        assert disagrees(stage, error_s, ours=False) == []
+    assert 2 * FeedLimits().clock_every_s <= ALARM_S, "the limits in force are too slow for the alarm"
+
+
+def test_11_our_own_wrong_clock_is_named_and_not_believed() -> None:
+    with two_venues() as stage:
+        assert disagrees(stage, -90.0, ours=True) == []
+
+
+def test_11_is_seen_where_every_clock_is_trusted() -> None:
+    with two_venues(make_feed=Trusting) as stage:
+        stage.patience_s = 5.0
+        assert broken(disagrees(stage, 90.0, ours=False), "I2")
 
 
 # -- 48: no candle at expiry
@@ -174,7 +233,7 @@ def outlives(stage: Stage, minutes: int) -> list[str]:
     found += [] if stage.recovers() else ["I8: not live 15 s after the venue was back"]
     resolved = Outcome.objects.filter(signal=signal)
     found += [] if stage.comes(resolved.exists, 90) else ["I8: still pending after the candle came"]
-    return found + stage.violations(reachable=())
+    return found + untraced(48, stage.witness) + stage.violations(reachable=())
 
 
 def test_48_an_outcome_waits_for_its_candle() -> None:

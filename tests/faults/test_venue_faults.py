@@ -22,6 +22,7 @@ from tests.faults.defects import ForwardOnly, HalfTold, Impatient, WithoutBackfi
 from tests.faults.proxy import Mode
 from tests.faults.stage import IDS, Stage, staged
 from tests.faults.timing import MINUTE, QUICK, START
+from tests.faults.traces import untraced
 from tests.venue_wire import RestFault
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults"), pytest.mark.django_db(transaction=True)]
@@ -62,6 +63,7 @@ def closes(stage: Stage, cuts: int) -> list[str]:
         stage.connected()
         found += [] if stage.recovers() else ["I8: not live 15 s after the venue was back"]
     stage.minute()
+    found += untraced(1, stage.witness)
     found += [] if stage.witness.count("feed_disconnected") >= cuts else ["I7: a cut without an event"]
     found += [] if stage.witness.counted("candor_feed_connects_total") >= cuts else ["I7: a cut that was not counted"]
     found += [] if stage.comes(lambda: stage.reconnects >= cuts) else ["I7: a cut that the state does not show"]
@@ -97,7 +99,7 @@ def falls_silent(stage: Stage, minutes: int) -> list[str]:
     stage.wire.set(Mode.OK)
     found += [] if stage.recovers() else ["I8: not live 15 s after the venue was back"]
     stage.minute()
-    return found + stage.violations()
+    return found + untraced(2, stage.witness) + stage.violations()
 
 
 SHORT = replace(QUICK, silence_s=1.5, first_message_s=1.5)
@@ -136,7 +138,7 @@ def goes_missing(stage: Stage, minutes: int) -> list[str]:
     stage.server.script(silent_ids=frozenset())
     stage.minute()
     found += [] if stage.comes(lambda: stage.state("ETHUSDT") == "live") else ["I8: ETH stays behind"]
-    return found + stage.violations()
+    return found + untraced(3, stage.witness) + stage.violations()
 
 
 PATIENT = replace(QUICK, missed_in_a_row=10**9)
@@ -165,7 +167,7 @@ def repeats(stage: Stage, minutes: int) -> list[str]:
             for market_id in IDS:
                 stage.server.push_candle(market_id, stage.server.row(market_id, close_time - 2 * MINUTE).tolist())
     stage.minute()
-    return stage.violations()
+    return untraced(5, stage.witness) + stage.violations()
 
 
 def test_5_duplicates_change_nothing() -> None:
@@ -206,7 +208,7 @@ def revises(stage: Stage, revisions: int) -> list[str]:
     found += [] if stage.witness.count("candles_corrected") >= revisions else ["I7: a correction without an event"]
     counted = stage.witness.counted("candor_candles_corrected_total")
     found += [] if counted >= revisions else ["I7: a correction that was not counted"]
-    return found + stage.violations()
+    return found + untraced(6, stage.witness) + stage.violations()
 
 
 def test_6_a_revision_is_kept_and_judged_again() -> None:
@@ -242,7 +244,7 @@ def shuffles(stage: Stage, rounds: int) -> list[str]:
         found.append("I2: features differ from those of the sorted candles")
     late = stored.exclude(flags=0).filter(flags=TaintFlag.OUT_OF_ORDER)
     found += [] if late.exists() or "I2" in "".join(found) else ["I7: no candle is marked as out of order"]
-    return found + stage.violations(reachable=())
+    return found + untraced(7, stage.witness) + stage.violations(reachable=())
 
 
 def test_7_order_makes_no_difference() -> None:
@@ -312,9 +314,8 @@ def refuses(stage: Stage, faults: tuple[RestFault, ...]) -> list[str]:
     found += [f"I8: asked again {pause:.2f} s after a 429 that said 1 s" for pause in hasty]
     allowed = 3 * (len(faults) + 2) * 2
     found += [f"I8: {len(asked)} requests, {allowed} are the budget"] if len(asked) > allowed else []
-    found += [] if stage.witness.count("repair_failed") else ["I7: no event"]
     stage.minute()
-    return found + stage.violations()
+    return found + untraced(12, stage.witness) + stage.violations()
 
 
 def test_12_a_refusing_venue_gets_its_peace() -> None:

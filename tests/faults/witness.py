@@ -25,6 +25,15 @@ class Witness(logging.Handler):
         """How often an event was logged with these facts."""
         return sum(one.get("event") == event and facts.items() <= one.items() for one in list(self.events))
 
+    def said(self, words: str) -> bool:
+        """Whether an event whose name begins so was logged."""
+        return any(str(one.get("event", "")).startswith(words) for one in list(self.events))
+
+    def moved(self, metric: str) -> bool:
+        """Whether a counter went on, or a gauge is not where it was, under any labels."""
+        after = _counters()
+        return any(key[0] == metric and value != self._before.get(key, 0.0) for key, value in after.items())
+
     def counted(self, metric: str, **labels: str) -> float:
         """How far a counter went, summed over the labels not named."""
         after = _counters()
@@ -35,7 +44,7 @@ class Witness(logging.Handler):
         )
 
 
-FLOORS = ("config", "signals", "models_ml", "markets")
+FLOORS = ("config", "signals", "models_ml", "markets", "lib")
 """Not the root logger: a Celery worker sets that one up anew when it starts."""
 
 

@@ -109,6 +109,36 @@ def test_skew_is_the_largest_difference_and_a_told_one_wins() -> None:
     assert meter.warning == "the venue's clock is +6.0 s from ours"
 
 
+@pytest.mark.parametrize(
+    ("venue", "others", "warning"),
+    [
+        (0.4, {"kraken": -0.2}, ""),
+        (90.0, {"kraken": 0.2}, "the venue's clock is +90.0 s from ours; by ours goes kraken"),
+        (90.0, {"kraken": 89.0, "coinbase": 91.0}, "our clock is -90.0 s off: the venue and coinbase and kraken agree"),
+        (-2.0, {"kraken": -1.8}, "our clock is +2.0 s off: the venue and kraken agree"),
+        (7.0, {"kraken": -7.0}, "the venue's clock is +7.0 s from ours, kraken -7.0 s"),
+        (0.1, {"kraken": 6.0}, "kraken: +6.0 s from ours; the venue agrees with us"),
+        (None, {"kraken": 6.0}, "our clock is -6.0 s off by kraken"),
+    ],
+)
+def test_other_venues_say_whose_clock_is_wrong(venue: float | None, others: dict[str, float], warning: str) -> None:
+    meter = SkewMeter(told=venue, others=others)
+    assert meter.warning == warning
+    assert meter.suspect == (abs(venue or 0.0) > 5 or venue is None)
+
+
+def test_a_jump_of_our_own_clock_moves_what_is_known() -> None:
+    meter = SkewMeter(told=0.2, others={"kraken": 0.1})
+    meter.message(1000.0, 1000.1)
+    meter.tick(1000.0, 10.0)
+    meter.tick(911.0, 11.0)
+    meter.tick(912.0, 12.0)
+    assert meter.suspect
+    assert meter.warning == "our clock is -90.2 s off: the venue and kraken agree"
+    meter.told = None
+    assert meter.seconds == pytest.approx(89.9)
+
+
 @pytest.mark.parametrize(("jump", "suspect", "warned"), [(0.5, False, False), (-2.0, False, True), (90.0, True, True)])
 def test_a_jump_of_our_own_clock_is_seen(jump: float, suspect: bool, warned: bool) -> None:
     meter = SkewMeter()

@@ -13,6 +13,7 @@ from models_ml.champions import calibration_of, champions, warm
 from models_ml.models import Calibration, ModelVersion
 from models_ml.panel import LoadedModel
 from models_ml.votes import AbstainReason
+from tests.faults.witness import witnessing
 from tests.trained import END, SEATS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("trained")]
@@ -93,7 +94,9 @@ def test_a_damaged_model_abstains_as_corrupt(trained_run: Run, damage: str) -> N
         case _:
             largest.write_bytes(b"")
     replace(version(trained_run), name)
-    found = champions(trained_run.venue_id, "crypto")
+    with witnessing() as witness:
+        found = champions(trained_run.venue_id, "crypto")
+    assert witness.count("model_refused", voter="random_forest") == 1
     assert found["random_forest"] is AbstainReason.CORRUPT
     assert isinstance(found["xgb"], LoadedModel)
 

@@ -29,6 +29,7 @@ from models_ml.voters import SEATS, VOTERS
 from models_ml.voters.base import FitReport, OnStep, Voter
 from models_ml.voters.llm.answers import THRESHOLD, probabilities
 from models_ml.votes import AbstainReason, direction_of
+from tests.faults.witness import witnessing
 from tests.models_ml.worlds import last_rows, world
 
 SAMPLES = last_rows(world(instruments=3, minutes=5))
@@ -117,7 +118,10 @@ def test_an_answer_of_the_wrong_shape_is_a_failure(answer: FloatArray) -> None:
 
 def test_rows_that_are_no_probabilities_are_refused_one_by_one() -> None:
     rows = np.array([[0.2, 0.2, 0.5], [np.nan, np.inf, 0.3], [0.5, 0.0, 0.5]])
-    votes = vote(SAMPLES, {"xgb": model(lambda: rows)}, deadline_s=1, now=NOW)
+    with witnessing() as witness:
+        votes = vote(SAMPLES, {"xgb": model(lambda: rows)}, deadline_s=1, now=NOW)
+    assert witness.count("votes_refused", voter="xgb", rows=2) == 1
+    assert witness.counted("candor_voter_abstained_total", voter="xgb", reason="bad_input") == 2
     assert reasons(votes.abstained, "xgb") == [AbstainReason.BAD_INPUT, AbstainReason.BAD_INPUT, 0]
     assert np.isnan(votes.probabilities[:2, SEATS.index("xgb")]).all()
 
@@ -143,7 +147,9 @@ def test_an_old_model_is_not_asked() -> None:
 
 @pytest.mark.parametrize("reason", [AbstainReason.CORRUPT, AbstainReason.MUTED])
 def test_a_seat_may_come_with_its_reason(reason: AbstainReason) -> None:
-    votes = vote(SAMPLES, {"xgb": reason}, deadline_s=1, now=NOW)
+    with witnessing() as witness:
+        votes = vote(SAMPLES, {"xgb": reason}, deadline_s=1, now=NOW)
+    assert witness.counted("candor_voter_abstained_total", voter="xgb", reason=reason.name.lower()) == 3
     assert reasons(votes.abstained, "xgb") == [reason] * 3
 
 
@@ -156,8 +162,11 @@ def test_a_late_voter_is_cut_and_the_decision_is_on_time() -> None:
 
     runner = PanelRunner(lanes=1)
     started = time.monotonic()
-    votes = vote(SAMPLES, {"lstm": model(stall)}, deadline_s=0.2, now=NOW, runner=runner)
+    with witnessing() as witness:
+        votes = vote(SAMPLES, {"lstm": model(stall)}, deadline_s=0.2, now=NOW, runner=runner)
     assert time.monotonic() - started < 1.0
+    assert witness.count("voter_late", voter="lstm") == 1
+    assert witness.counted("candor_voter_abstained_total", voter="lstm", reason="deadline") == 3
     assert reasons(votes.abstained, "lstm") == [AbstainReason.DEADLINE] * 3
     release.set()
 

@@ -21,6 +21,7 @@ from lib.clock import wall_now
 from markets.models import Run
 from signals import consumers, push
 from signals.sockets import LINGER_S, SEND_DEADLINE_S
+from tests.faults.witness import witnessing
 from tests.people import Person
 from tests.signals.live import Reader, reading, serving
 from tests.signals.rows import instruments_of, make_run
@@ -301,6 +302,14 @@ async def test_slow_reader_is_closed_and_its_neighbours_do_not_notice(run: Run, 
     def fire() -> int:
         return push.publish("rounds", {"cards": [card]}, venue_id=run.venue_id, at=wall_now())
 
+    with witnessing() as witness:
+        await _stall(address, session, fire)
+    assert witness.said("socket_slow")
+    assert witness.counted("candor_sockets_slow_total") == 1
+
+
+async def _stall(address: str, session: str, fire: Callable[[], Awaitable[int]]) -> None:
+    """One reader reads nothing until it is closed, while its neighbour hears everything at once."""
     async with reading(address, session) as neighbour, reading(address, session, max_queue=1) as slow:
         await neighbour.hello(0)
         await slow.hello(0)

@@ -3,10 +3,12 @@
 import csv
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.http.response import HttpResponseBase
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from signals.history import PAGE, _safe
 from tests.signals import records
@@ -26,6 +28,16 @@ def test_page_and_file_show_the_same_rounds(member: Client) -> None:
     rows = rows_of(member.get("/history.csv?state="))
     assert page.context["page"].paginator.count == len(rows) == 42
     assert [card["id"] for card in page.context["cards"]] == [row["id"] for row in rows][:PAGE]
+
+
+async def test_an_asynchronous_server_streams_the_same_file(recwarn: pytest.WarningsRecorder) -> None:
+    await sync_to_async(records.busy)(2, rounds=20, bars=1)
+    answer: Any = await AsyncClient().get("/history.csv?state=")  # the test client's own class
+    assert answer.is_async
+    text = b"".join([part async for part in answer]).decode()
+    assert text == await sync_to_async(lambda: Client().get("/history.csv?state=").getvalue().decode())()
+    assert text.count("\n") > 1
+    assert not [one for one in recwarn if "StreamingHttpResponse" in str(one.message)]
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,13 @@ def test_what_a_recording_does_not_hold_is_void_at_its_end(run: Run, btc: Instru
     assert outcome_of(judged).result == "won"
 
 
+def test_the_end_of_a_recording_judges_what_has_not_expired_yet(run: Run, btc: Instrument) -> None:
+    signal = issue(run, btc, CLOSE)
+    assert resolve_due(run, CLOSE) == []
+    resolve_due(run, CLOSE, final=True)
+    assert (outcome_of(signal).result, outcome_of(signal).reason) == ("void", "recording_ended")
+
+
 # ---- once
 
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
@@ -24,6 +24,7 @@ from signals.consensus import SEVEN
 from signals.models import Outcome, PushEvent, Round, Signal
 from signals.pipeline import Rules
 from signals.publishing import save_rounds
+from signals.wording import clock_text
 from tests.factories_market import MINUTE, ballot, decided, instruments_of, make_run
 
 pytestmark = pytest.mark.django_db
@@ -156,6 +157,14 @@ def test_what_is_unknown_is_stored_as_nothing(run: Run) -> None:
 def test_without_a_candle_there_is_no_time_of_receipt(run: Run) -> None:
     save_rounds(run, [replace(decided(instruments_of(run)[0], CLOSE, late=True), observed_at=float("nan"))])
     assert Round.objects.get().observed_at is None
+
+
+def test_numbers_as_numpy_makes_them_are_stored(run: Run) -> None:
+    item = decided(instruments_of(run)[0], CLOSE)
+    said = replace(item.decision, score=np.float64(0.625), risk_score=np.float64(0.25))
+    save_rounds(run, [replace(item, decision=said)])
+    row = Round.objects.get()
+    assert (row.score, row.risk_score) == (0.625, 0.25)
 
 
 def test_where_no_probability_is_stated_none_is_stored(run: Run) -> None:
@@ -293,6 +302,14 @@ def test_news_is_a_row_of_the_same_transaction(run: Run) -> None:
     assert spoken["candles"] == {str(each.pk): [close - 60, 99.0, 101.0, 98.0, 100.0, 7.0] for each in (btc, eth)}
     assert [card["instrument"] for card in cards["cards"]] == [btc.pk, eth.pk]
     assert [card["attrs"]["state"] for card in cards["cards"]] == ["issued", "silent"]
+
+
+def test_a_recordings_cards_count_down_on_its_own_clock(run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(market_at=CLOSE + timedelta(seconds=15), state=Run.State.ENDED)
+    run.refresh_from_db()
+    save_rounds(run, [decided(instruments_of(run)[0], CLOSE)])
+    (card,) = orjson.loads(PushEvent.objects.get(kind="rounds").body)["cards"]
+    assert card["remaining"] == clock_text(45)
 
 
 def test_events_go_up_after_the_commit_with_ids_only(

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.plans import FREE
 from markets.models import Venue
 from signals.errors import bad_request, forbidden, server_error, too_many
-from signals.prefs import COOKIE, Preferences, parse
+from signals.prefs import Preferences, parse
 from tests.factories import make_organization, make_user
 from tests.people import person
 from tests.signals import records
@@ -173,7 +173,7 @@ def test_preferences_are_kept_and_on_the_first_byte(client: Client) -> None:
     "cookie", ["theme=<script>", "time_zone=../../etc/passwd", "nonsense", "theme=dark" * 200, "x=1&theme="]
 )
 def test_a_tampered_cookie_falls_back(client: Client, cookie: str) -> None:
-    client.cookies[COOKIE] = cookie
+    client.cookies["candor_view"] = cookie
     assert client.get("/settings").status_code == 200
     assert parse(cookie) == Preferences()
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.addresses import address, listen
 from config.processes import Platform, prepare
+from config.sandbox import start_sandbox
 from lib.errors import CandorError
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             host, port = address()
             door = listen(host, port)  # before anything else, so that a taken port ends no run of another process
             prepare(self.stdout.write)
+            sandbox = start_sandbox(host, port, self.stdout.write)
             platform = Platform(say=self.stdout.write)
         except CandorError as error:
             raise CommandError(str(error)) from error
@@ -30,6 +32,7 @@ class Command(BaseCommand):
             "config.asgi:application",
             log_level="warning",
             lifespan="off",
+            proxy_headers=False,  # whom to believe about addresses is TRUSTED_PROXIES, not whoever is on loopback
             ws="websockets-sansio",
             ws_max_size=8192,
             ws_per_message_deflate=False,  # small frames: twice the CPU for bytes that a loopback does not miss
@@ -44,3 +47,5 @@ class Command(BaseCommand):
             self.stdout.write("stopping")
         finally:
             platform.stop()
+            if sandbox is not None:
+                sandbox.stop()

@@ -13,6 +13,7 @@ from honcho.manager import Manager
 
 from config.addresses import address, listen
 from config.processes import prepare
+from config.sandbox import start_sandbox
 from lib.errors import CandorError
 
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             prepare(self.stdout.write)
             host, port = address()
             listen(host, port).close()
+            sandbox = start_sandbox(host, port, self.stdout.write)  # sets STRIPE_*, which the processes inherit
         except CandorError as error:
             raise CommandError(str(error)) from error
         processes, extra = commands(host, port), {"DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"]}
@@ -40,6 +42,8 @@ class Command(BaseCommand):
             manager.add_process(name, command, env={**os.environ, **extra}, cwd=str(settings.BASE_DIR))
         self.stdout.write(f"Candor answers at http://{host}:{port}  (Ctrl-C stops it)")
         manager.loop()
+        if sandbox is not None:
+            sandbox.stop()
         sys.exit(manager.returncode)
 
 
@@ -50,7 +54,7 @@ def commands(host: str, port: int) -> dict[str, str]:
     return {
         "web": f"{python} -m uvicorn config.asgi:application --host {host} --port {port} --log-level warning"
         " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false"
-        " --timeout-graceful-shutdown 20",
+        " --timeout-graceful-shutdown 20 --no-proxy-headers",
         "worker": f"{celery} worker --queues default,train --pool threads -c 2 --without-gossip -n worker@%h",
         "score": f"{celery} worker --queues score --pool threads -c 2 --without-gossip -n score@%h",
         "beat": f"{celery} beat",

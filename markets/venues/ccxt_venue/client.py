@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
-from lib.clock import MINUTE_S, market_now, wall_now
+from lib.clock import MINUTE_S, market_now
 from markets.values import Ohlcv
 from markets.venues.base import (
     Capability,
@@ -30,6 +31,7 @@ from markets.venues.ccxt_venue.streaming import Session
 log = logging.getLogger(__name__)
 
 PAGE = 1000
+CLOCK_JUMP_S, CLOCK_ANSWER_S = 1.0, 2.0
 CHANNELS = frozenset({"candles", "book", "trades"})
 
 
@@ -186,12 +188,20 @@ class CcxtVenue(Venue):
         return next((candle for candle in page if candle.open_time == open_time), None)
 
     async def clock_skew(self) -> float | None:
-        """Venue clock minus ours in seconds, half the round trip taken off; None where the venue tells no time."""
+        """Venue clock minus ours in seconds, half the round trip taken off.
+
+        None where the venue tells no time, took too long to, or our clock was set while it was asked.
+        """
         if not self._rest.has.get("fetchTime"):
             return None
-        before = wall_now().timestamp()
+        before, began = self._now(), monotonic()
         theirs = parse.stamp_ms(await self._call(self._rest.fetch_time), "venue time") / 1000
-        return theirs - (before + wall_now().timestamp()) / 2
+        after, took = self._now(), monotonic() - began
+        if not -CLOCK_JUMP_S <= after - before <= took + CLOCK_JUMP_S or took > CLOCK_ANSWER_S:
+            return None
+        if theirs == int(theirs):  # Kraken tells whole seconds: on average half of one has passed since
+            theirs += 0.5
+        return theirs - (before + after) / 2
 
     async def funding(self, symbols: Sequence[str]) -> list[FundingRate]:
         """Current funding of perpetuals; raises `VenueError` where the venue has none."""

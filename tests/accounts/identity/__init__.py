@@ -1,0 +1,1 @@
+"""Signing in, in every way, and what it leaves behind."""

@@ -1,0 +1,1 @@
+"""Audit log, ownership, export, erasure, secrets and impersonation."""

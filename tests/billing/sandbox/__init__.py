@@ -1,0 +1,1 @@
+"""Tests of the payment sandbox, all through the real stripe library and real pages over loopback."""

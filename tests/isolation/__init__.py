@@ -1,0 +1,1 @@
+"""What one tenant can reach of another: everything the platform answers, walked by every principal."""
