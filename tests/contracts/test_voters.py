@@ -42,7 +42,7 @@ def test_an_unknown_seat_is_named_with_the_choices() -> None:
 def test_the_registry_loads_nothing_heavy() -> None:
     code = (
         "import sys, models_ml.voters, models_ml.panel, models_ml.fitting, models_ml.artifacts;"
-        "heavy = 'torch', 'xgboost', 'sklearn', 'skops', 'openai', 'google', 'httpx2', 'pydantic';"
+        "heavy = 'torch', 'xgboost', 'sklearn', 'skops', 'openai', 'google.genai', 'httpx2', 'pydantic';"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
