@@ -42,6 +42,10 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},
+    "forget old language calls": {
+        "task": "models_ml.tasks.forget_language_calls",
+        "schedule": crontab(minute="37", hour="3"),
+    },
     "keep what privacy promises": {"task": "accounts.tasks.keep_promises", "schedule": crontab(minute="*/15")},
     "forget old rows of accounts": {
         "task": "accounts.tasks.forget_old_rows",
@@ -99,7 +103,9 @@ def _warm_up(**kwargs: Any) -> None:
     import xgboost  # noqa: F401
 
     from markets.runs import current_run
+    from models_ml import asking
     from models_ml.champions import warm
 
+    asking.warm()
     if (run := current_run()) is not None:
         warm(run.venue_id)

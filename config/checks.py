@@ -12,6 +12,7 @@ def register_all() -> None:
     register(secrets, Tags.security)
     register(sealing, Tags.security)
     register(market, Tags.compatibility)
+    register(language_models, Tags.compatibility)
 
 
 def secrets(**kwargs: object) -> list[CheckMessage]:
@@ -48,3 +49,32 @@ def market(**kwargs: object) -> list[CheckMessage]:
         return []
     hint = f"Use auto, a ccxt exchange id, or one of: {', '.join(sorted(VENUES))}."
     return [Error(f"MARKET={settings.MARKET!r} is not a venue.", hint=hint, id="candor.E002")]
+
+
+def language_models(**kwargs: object) -> list[CheckMessage]:
+    """A language model is asked with a model id, inside a cap of the day that can be counted, and in time."""
+    from models_ml.providers import PREFIXES, providers
+
+    found: list[CheckMessage] = [
+        Error(
+            f"{prefix}_API_KEY is set without {prefix}_MODEL.",
+            hint="Name the model to ask.",
+            id="candor.E020",
+        )
+        for prefix in PREFIXES.values()
+        if getattr(settings, f"{prefix}_API_KEY") and not getattr(settings, f"{prefix}_MODEL")
+    ]
+    if not providers():
+        return found
+    if not (settings.LLM_DAILY_COST_CAP or settings.LLM_DAILY_TOKEN_CAP):
+        hint = "Set LLM_DAILY_COST_CAP (with prices) or LLM_DAILY_TOKEN_CAP."
+        found.append(Error("Language models have no daily cap.", hint=hint, id="candor.E021"))
+    for provider in providers().values() if settings.LLM_DAILY_COST_CAP else ():
+        if provider.cost(1, 1) is None:
+            prefix = PREFIXES[provider.seat]
+            hint = f"Set {prefix}_PRICE_IN and {prefix}_PRICE_OUT, or use LLM_DAILY_TOKEN_CAP alone."
+            found.append(Error(f"LLM_DAILY_COST_CAP needs prices of {prefix}_MODEL.", hint=hint, id="candor.E022"))
+    if settings.LLM_DEADLINE_S >= settings.LATE_AFTER_S:
+        hint = "Every round would be late: leave half a second between the two."
+        found.append(Error("LLM_DEADLINE_S is not below LATE_AFTER_S.", hint=hint, id="candor.E023"))
+    return found

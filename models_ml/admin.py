@@ -3,7 +3,8 @@
 from django.contrib import admin
 
 from accounts.admin import ReadOnlyAdmin
-from models_ml.models import Calibration, ModelVersion, TrainingRun
+from models_ml.models import Calibration, LlmAnswer, LlmCall, LlmDay, ModelVersion, TrainingRun
+from models_ml.votes import AbstainReason
 
 
 @admin.register(ModelVersion)
@@ -35,3 +36,37 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     list_select_related = ("venue",)
     list_filter = ("state", "venue")
     ordering = ("-id",)
+
+
+@admin.register(LlmCall)
+class LlmCallAdmin(ReadOnlyAdmin):
+    """What language models were asked."""
+
+    list_display = ("id", "provider", "model", "instrument", "close_time", "attempt", "asked_at", "most_tokens")
+    list_select_related = ("instrument__venue",)
+    list_filter = ("provider", "model", "template")
+    search_fields = ("prompt_hash",)
+    ordering = ("-id",)
+
+
+@admin.register(LlmDay)
+class LlmDayAdmin(ReadOnlyAdmin):
+    """What they used up, by day."""
+
+    list_display = ("day", "tokens", "cost")
+    ordering = ("-day",)
+
+
+@admin.register(LlmAnswer)
+class LlmAnswerAdmin(ReadOnlyAdmin):
+    """What they said, or why there is no vote. Their words are foreign text: templates escape them."""
+
+    list_display = ("call", "outcome", "direction", "confidence", "reason", "tokens", "cost", "latency_ms", "detail")
+    list_select_related = ("call",)
+    list_filter = ("provider", "abstained")
+    ordering = ("-call_id",)
+
+    @admin.display(description="Outcome")
+    def outcome(self, answer: LlmAnswer) -> str:
+        """The word of its abstention, or "vote"."""
+        return AbstainReason(answer.abstained).word if answer.abstained else "vote"

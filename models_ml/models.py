@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from markets.models import Venue
+from markets.models import Instrument, Venue
 
 
 class ModelVersion(models.Model):
@@ -75,3 +75,67 @@ class TrainingRun(models.Model):
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     detail = models.TextField(blank=True)
+
+
+class LlmCall(models.Model):
+    """One question to a language model, written before it is put. Append-only.
+
+    The key (provider, model, prompt hash, attempt) makes sure that nobody puts it twice: not another worker, not after
+    a restart, not in a replay. What it can use up at most counts against the day until its answer says what it did.
+    """
+
+    provider = models.CharField(max_length=30, help_text="Seat of the panel")
+    model = models.CharField(max_length=120)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False)
+    close_time = models.DateTimeField(help_text="Close of the candle that was asked about")
+    template = models.CharField(max_length=30, help_text="Version of the prompt")
+    prompt_hash = models.CharField(max_length=64, help_text="sha256 of instructions and facts")
+    attempt = models.PositiveSmallIntegerField(default=1, help_text="2 is the one repair")
+    asked_at = models.DateTimeField(help_text="Wall clock; a moment ahead where it waits for its place in the minute")
+    most_tokens = models.PositiveIntegerField(help_text="Upper bound of what it uses up")
+    most_cost = models.FloatField(null=True, help_text="The same in money; empty without prices")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["prompt_hash", "provider", "model", "attempt"], name="language_model_asked_once"
+            )
+        ]
+        indexes = [models.Index(fields=["provider", "asked_at"]), models.Index(fields=["instrument", "close_time"])]
+
+    def __str__(self) -> str:
+        return f"{self.provider} #{self.pk}"
+
+
+class LlmAnswer(models.Model):
+    """What came of a question. Append-only. Without a vote, `abstained` says why; texts are shown escaped only."""
+
+    call = models.OneToOneField(LlmCall, on_delete=models.CASCADE, primary_key=True, related_name="answer")
+    provider = models.CharField(max_length=30, help_text="That of the call, so that a minute costs no join")
+    abstained = models.PositiveSmallIntegerField(default=0, help_text="AbstainReason, 0 where it is a vote")
+    direction = models.SmallIntegerField(null=True, help_text="1 up, −1 down, 0 neutral")
+    confidence = models.FloatField(null=True, help_text="As stated, 0 to 100: no probability")
+    risk = models.CharField(max_length=6, blank=True)
+    reason = models.CharField(max_length=400, blank=True, help_text="The model's own words")
+    detail = models.CharField(max_length=200, blank=True, help_text="What was wrong with the call or the answer")
+    tokens_in = models.PositiveIntegerField(null=True)
+    tokens_out = models.PositiveIntegerField(null=True)
+    tokens = models.PositiveIntegerField(help_text="What counts against the day; the upper bound where none was told")
+    cost = models.FloatField(null=True, help_text="The same in money; empty without prices")
+    latency_ms = models.FloatField()
+    answered_at = models.DateTimeField(help_text="Wall clock")
+    retry_at = models.DateTimeField(null=True, help_text="The provider asked to be left alone until then")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["provider", "answered_at"]),
+            models.Index(fields=["provider", "retry_at"], condition=models.Q(retry_at__isnull=False), name="resting"),
+        ]
+
+
+class LlmDay(models.Model):
+    """What language models used up on one UTC day: the running sum over calls and answers, for the daily caps."""
+
+    day = models.DateField(primary_key=True)
+    tokens = models.BigIntegerField(default=0)
+    cost = models.FloatField(default=0.0)

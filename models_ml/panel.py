@@ -141,6 +141,31 @@ def vote(
     return _gather(len(samples), silent, ready, answers)
 
 
+@dataclass(frozen=True, slots=True)
+class LanguageVotes:
+    """What one language model said about N instruments; `threshold` is the |p_up − p_down| under which it is neutral.
+
+    It was asked beside `vote`, because it answers in its own time and is recorded call by call.
+    """
+
+    probabilities: NDArray[np.float32]  # (N, 3), NaN where it abstained
+    abstained: NDArray[np.int8]  # (N,)
+    latency_ms: NDArray[np.float32]  # (N,)
+    threshold: float
+
+
+def with_language(votes: PanelVotes, said: Mapping[str, LanguageVotes]) -> PanelVotes:
+    """The same votes with the seats of language models filled in. Their `model_ids` stay 0: no file of ours."""
+    probabilities, direction = votes.probabilities.copy(), votes.direction.copy()
+    abstained, latency = votes.abstained.copy(), votes.latency_ms.copy()
+    for seat, answer in said.items():
+        place = SEATS.index(seat)
+        probabilities[:, place], abstained[:, place] = answer.probabilities, answer.abstained
+        direction[:, place] = directions(answer.probabilities, answer.threshold)
+        latency[:, place] = answer.latency_ms
+    return PanelVotes(probabilities, direction, abstained, latency, votes.model_ids)
+
+
 def directions(probabilities: NDArray[np.float32], threshold: float) -> NDArray[np.int8]:
     """The vectorised form of `votes.direction_of` over (N, 3); NaN rows give 0."""
     down, neutral, up = probabilities.astype(np.float64).T

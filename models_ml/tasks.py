@@ -7,7 +7,9 @@ import sys
 from celery import shared_task
 from django.conf import settings
 
+from lib import clock
 from markets.runs import current_run
+from models_ml import reserving
 
 
 @shared_task(soft_time_limit=4 * 3600, time_limit=4 * 3600 + 60)
@@ -25,3 +27,9 @@ def training_command(venue_key: str, profile: str) -> list[str]:
     nice = ["nice", "-n", "19"] if os.name == "posix" else []
     manage = str(settings.BASE_DIR / "manage.py")
     return [*nice, sys.executable, manage, "train", "--venue", venue_key, "--profile", profile]
+
+
+@shared_task
+def forget_language_calls() -> int:
+    """Delete what language models were asked and said before LLM_RETENTION; returns how many questions."""
+    return reserving.forget(clock.wall_now() - settings.LLM_RETENTION)

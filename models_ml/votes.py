@@ -19,6 +19,12 @@ class AbstainReason(IntEnum):
     BAD_INPUT = 7
     CORRUPT = 8
     MUTED = 9
+    RATE_LIMITED = 10
+    OVER_BUDGET = 11
+    BAD_ANSWER = 12
+    INVENTED_NUMBER = 13
+    REFUSED = 14
+    RESTING = 15
 
     @property
     def word(self) -> str:

@@ -3,8 +3,10 @@
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -21,10 +23,12 @@ from markets.window import LiveWindow
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
-from models_ml.panel import LoadedModel, PanelVotes, vote
+from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
+from models_ml.providers import providers
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
 from models_ml.voters import SEATS, VOTERS
+from models_ml.voters.llm.facts import FLOW_S, Minute
 from signals import publishing
 from signals.confidence import Calibration
 from signals.consensus import NINE, SEVEN, PanelRule
@@ -34,6 +38,9 @@ from signals.models import Round
 from signals.pipeline import Ballot, Decision, Rules, decide
 from signals.risk import Context, RiskRules
 from signals.track_record import live_bins
+
+if TYPE_CHECKING:
+    from models_ml import asking
 
 log = structlog.get_logger(__name__)
 STAGE = Histogram(
@@ -51,6 +58,9 @@ BARS = max(LOOKBACK, VOTER_LOOKBACK)
 DAY_BARS = max(BARS, 1440)
 """What is kept in memory: the scores of the data look back a day."""
 
+SAVING_S = 0.5
+"""Kept free of a round's time for counting and saving, after the last answer of a language model."""
+
 WINDOWS = 6
 """Live windows a process keeps: one a market class, and a few for the odd minute that came in parts."""
 _windows: dict[tuple[int, datetime, str, tuple[int, ...]], LiveWindow] = {}
@@ -58,9 +68,11 @@ _windows_lock = Lock()
 
 
 def panel_rule(run: Run) -> PanelRule:
-    """The panel in force: seven seats in a replay or while no language model is configured, else nine."""
-    llm = settings.GEMINI_API_KEY or settings.XAI_API_KEY
-    return NINE if llm and run.venue.kind != Venue.Kind.REPLAY else SEVEN
+    """The panel in force: seven seats in a replay or while no language model is configured, else nine.
+
+    One of the two is enough for nine: the quorum is then six, and the seat without a key abstains like any other.
+    """
+    return NINE if run.venue.kind != Venue.Kind.REPLAY and providers() else SEVEN
 
 
 def rules_of(run: Run) -> Rules:
@@ -92,10 +104,15 @@ def decide_minute(
         return []
     started = time.perf_counter()
     written: list[int] = []
+    waiting: list[Asked] = []
     for group in _groups(run, close_time, instrument_ids).values():
-        decided = _decide_group(run, group, close_time, received, started)
-        with STAGE.labels("save").time():
-            written += publishing.save_rounds(run, decided)
+        asked = _ask(run, group, close_time, received)
+        if asked.language is None:
+            written += _decide(run, asked, close_time, received, started)
+        else:
+            waiting.append(asked)  # the other groups are computed while language models think
+    for asked in waiting:
+        written += _decide(run, asked, close_time, received, started)
     again = len(set(instrument_ids)) - len(written)
     REPEATED.inc(again)
     log.info(
@@ -133,18 +150,50 @@ def _window(run: Run, ids: list[int], calendar: str) -> LiveWindow:
     return window
 
 
-def _decide_group(
-    run: Run, group: list[Instrument], close_time: int, received: float | None, started: float
-) -> list[Decided]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A group whose local voters have answered, and whose language models may still be thinking."""
+
+    group: list[Instrument]
+    panel: Panel
+    scores: quality.Scores
+    votes: PanelVotes
+    models: dict[str, LoadedModel]
+    language: "asking.Asked | None"
+
+
+def _ask(run: Run, group: list[Instrument], close_time: int, received: float | None) -> Asked:
+    """Load the window and ask everybody: language models first, since they answer in their own time."""
     market_class, calendar = group[0].market_class, group[0].calendar
     ids = [instrument.pk for instrument in group]
+    nine = panel_rule(run) == NINE
     with STAGE.labels("load").time():
-        day = _window(run, ids, calendar).panel(close_time, taint_bars=BARS, snapshots=BOOK_SNAPSHOTS)
+        day = _window(run, ids, calendar).panel(
+            close_time, taint_bars=BARS, snapshots=BOOK_SNAPSHOTS, flow_s=FLOW_S if nine else 0
+        )
         panel, scores = day.last(BARS), quality.scores_of(day)
-    votes, models = _ask(run, market_class, panel, close_time)
+    with STAGE.labels("features").time():
+        samples = samples_of_panel(panel)
+    language = _ask_language(group, panel, samples, close_time, received) if nine else None
+    votes, models = _ask_local(run, market_class, samples, close_time)
+    return Asked(group, panel, scores, votes, models, language)
+
+
+def _decide(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[int]:
+    """Take the group's decisions and save them; ids of the rounds written."""
+    decided = _decide_group(run, asked, close_time, received, started)
+    with STAGE.labels("save").time():
+        return publishing.save_rounds(run, decided)
+
+
+def _decide_group(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[Decided]:
+    group, panel, votes = asked.group, asked.panel, asked.votes
+    if asked.language is not None:
+        with STAGE.labels("language").time():
+            votes = with_language(votes, asked.language.votes())
     with STAGE.labels("context").time():
-        contexts = _contexts(group, panel, _ages(votes, models, close_time), scores)
-        decisions = _decisions(run, market_class, votes, contexts)
+        contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores)
+        decisions = _decisions(run, group[0].market_class, votes, contexts)
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -185,19 +234,61 @@ def _is_late(run: Run, close_time: int, arrived: float, received: float) -> bool
     return not (delay <= settings.LATE_AFTER_S and took <= settings.LATE_AFTER_S)
 
 
-def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[PanelVotes, dict[str, LoadedModel]]:
-    """The nine votes on every instrument of the group."""
+def _ask_local(
+    run: Run, market_class: str, samples: Samples, close_time: int
+) -> tuple[PanelVotes, dict[str, LoadedModel]]:
+    """The votes of the local voters on every instrument of the group."""
     models = {
         seat: model
         for seat, model in champions(run.venue_id, market_class).items()
         if not isinstance(model, LoadedModel)
         or model.trained_until <= close_time  # nobody votes on what it learned from
     }
-    with STAGE.labels("features").time():
-        samples = samples_of_panel(panel)
     with STAGE.labels("votes").time():
         votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
     return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
+
+
+def _ask_language(
+    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None
+) -> "asking.Asked":
+    """Put the questions to the language models, with no more time than leaves the round in time."""
+    from models_ml import asking  # its libraries are a worker's: web code imports this module as well
+
+    seen = panel.observed_at[:, -1]
+    arrived = received if received is not None else float(seen[np.isfinite(seen)].max(initial=-np.inf))
+    spent = max(clock.wall_now().timestamp() - arrived, 0.0)
+    left = min(settings.LLM_DEADLINE_S, settings.LATE_AFTER_S - SAVING_S - spent)
+    return asking.ask(
+        [
+            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row))
+            for row, instrument in enumerate(group)
+        ],
+        deadline_s=max(left, 0.0),
+    )
+
+
+def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) -> Minute:
+    """What a language model may be told of one instrument."""
+    books, flow = panel.books, panel.flow
+    traded = flow is not None and bool(np.isfinite(flow.buy[row]).any())
+    return Minute(
+        symbol=instrument.symbol,
+        market_class=instrument.market_class,
+        open_times=panel.open_times,
+        ohlcv=panel.ohlcv[row],
+        features=samples.features[row, -1],
+        columns=COLUMNS,
+        book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
+        flow={
+            "bought": float(np.nansum(flow.buy[row])),
+            "sold": float(np.nansum(flow.sell[row])),
+            "trades": float(flow.count[row].sum()),
+            "largest": float(np.nan_to_num(flow.largest[row]).max()),
+        }
+        if flow is not None and traded
+        else None,
+    )
 
 
 def samples_of_panel(panel: Panel) -> Samples:

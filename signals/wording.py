@@ -17,6 +17,12 @@ ABSTENTIONS = {
     "bad_input": "its input was incomplete",
     "corrupt": "its model file is damaged",
     "muted": "muted by the operator",
+    "rate_limited": "its calls of this minute are used up",
+    "over_budget": "today's budget for language models is used up",
+    "bad_answer": "its answer could not be read",
+    "invented_number": "its reason named a number that it was not given",
+    "refused": "its provider declined to answer",
+    "resting": "left alone for a while after several failures",
 }
 TAINTS = {
     "gap": "missing candles",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.database", "tests.people", "tests.sharing", "tests.trained"]
+pytest_plugins = ["tests.asked", "tests.database", "tests.people", "tests.sharing", "tests.trained"]
 
 
 def data_folder() -> Path:

@@ -11,6 +11,7 @@ GROUPS = {
     "tests/faults/": "faults",
     "tests/browser/": "browser",
     "tests/flows/test_one_candle": "trained",
+    "tests/flows/test_language_votes": "trained",
     "tests/models_ml/test_training": "trained",
     "tests/models_ml/test_champions": "trained",
 }

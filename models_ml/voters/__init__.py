@@ -24,7 +24,8 @@ class VoterSpec:
     """What the panel must know about a seat before its module is imported.
 
     `deadline_s` is the longest one batched call may take, `max_age` the seconds of market time after the last candle
-    learned from at which the voter falls silent, `lookback` the base candles it reads before a decision.
+    learned from at which the voter falls silent, `lookback` the base candles it reads before a decision, `prompt` the
+    template in force of a language model's question.
     """
 
     key: str
@@ -33,6 +34,7 @@ class VoterSpec:
     lookback: int
     needs_book: bool = False
     llm: bool = False
+    prompt: str = ""
     deadline_s: float = 1.0
     max_age: int = 14 * DAY_S
 
@@ -51,14 +53,15 @@ VOTERS: dict[str, VoterSpec] = {
         _seat("random_forest", "Random Forest", "RandomForestVoter", 1),
         _seat("cnn", "Chart CNN", "ChartVoter", 32),
         _seat("cnn_lstm_book", "Order-book CNN-LSTM", "BookVoter", 1, needs_book=True),
-        _seat("gemini", "Gemini", "GeminiVoter", 1, llm=True),
-        _seat("grok", "Grok", "GrokVoter", 1, llm=True),
+        _seat("gemini", "Gemini", "GeminiVoter", 50, llm=True, prompt="gemini_v1"),
+        _seat("grok", "Grok", "GrokVoter", 20, llm=True, prompt="grok_v1"),
     )
 }
 
 SEATS: tuple[str, ...] = tuple(VOTERS)
 """The panel order of every stored array of nine. Never reorder: rounds already written are read by position."""
 
+LANGUAGE_SEATS: tuple[str, ...] = tuple(key for key, spec in VOTERS.items() if spec.llm)
 LOCAL_SEATS: tuple[str, ...] = tuple(key for key, spec in VOTERS.items() if not spec.llm)
 LOOKBACK = max(spec.lookback for spec in VOTERS.values())
 """Base candles that the voters read by themselves; the features have their own look-back."""

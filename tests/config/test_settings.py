@@ -36,6 +36,32 @@ def test_every_venue_is_a_market(settings: Settings, market: str) -> None:
     assert checks.market() == []
 
 
+LANGUAGE = {"GEMINI_API_KEY": "a key", "GEMINI_MODEL": "a model", "LLM_DAILY_TOKEN_CAP": 1_000_000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({}, []),
+        ({"GEMINI_API_KEY": "", "LLM_DAILY_TOKEN_CAP": 0}, []),
+        ({"GEMINI_MODEL": ""}, ["candor.E020"]),
+        ({"XAI_API_KEY": "a key"}, ["candor.E020"]),
+        ({"LLM_DAILY_TOKEN_CAP": 0}, ["candor.E021"]),
+        ({"LLM_DAILY_COST_CAP": 5.0}, ["candor.E022"]),
+        ({"LLM_DAILY_COST_CAP": 5.0, "GEMINI_PRICE_IN": 1.0, "GEMINI_PRICE_OUT": 2.0}, []),
+        ({"LLM_DEADLINE_S": 3.0, "LATE_AFTER_S": 3.0}, ["candor.E023"]),
+    ],
+)
+def test_a_language_model_needs_a_name_a_cap_and_time(
+    settings: Settings, changes: dict[str, object], ids: list[str]
+) -> None:
+    for name, value in {**LANGUAGE, **changes}.items():
+        setattr(settings, name, value)
+    found = checks.language_models()
+    assert [message.id for message in found] == ids
+    assert all(message.hint for message in found)
+
+
 def test_an_unknown_market_stops_the_start_and_lists_the_known(settings: Settings) -> None:
     settings.MARKET = "the moon"
     (message,) = checks.market()

@@ -10,13 +10,13 @@ import pytest
 
 from models_ml import artifacts
 from models_ml.samples import Samples
-from models_ml.voters import LOCAL_SEATS, LOOKBACK, SEATS, VOTERS, UnknownVoter, voter_class
+from models_ml.voters import LANGUAGE_SEATS, LOCAL_SEATS, LOOKBACK, SEATS, VOTERS, UnknownVoter, voter_class
 from models_ml.voters.base import FeatureMismatch, NotEnoughData
+from models_ml.voters.language import NoRecordedVote
 from models_ml.votes import AbstainReason
 from tests.models_ml.small import TINY, fitted, parts
 from tests.models_ml.worlds import COLUMNS, world
 
-LANGUAGE_SEATS = tuple(seat for seat in SEATS if VOTERS[seat].llm)
 every_voter = pytest.mark.parametrize("seat", LOCAL_SEATS)
 
 
@@ -42,7 +42,8 @@ def test_an_unknown_seat_is_named_with_the_choices() -> None:
 def test_the_registry_loads_nothing_heavy() -> None:
     code = (
         "import sys, models_ml.voters, models_ml.panel, models_ml.fitting, models_ml.artifacts;"
-        "print([name for name in ('torch', 'xgboost', 'sklearn', 'skops') if name in sys.modules])"
+        "heavy = 'torch', 'xgboost', 'sklearn', 'skops', 'openai', 'google.genai', 'httpx2', 'pydantic';"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -183,10 +184,11 @@ def test_progress_ends_at_or_before_its_total(seat: str) -> None:
 
 
 @pytest.mark.parametrize("seat", LANGUAGE_SEATS)
-def test_a_language_seat_abstains_for_want_of_a_key(seat: str) -> None:
+def test_a_language_seat_is_neither_trained_nor_backtested(seat: str) -> None:
     voter = voter_class(seat)(COLUMNS)
-    assert np.isnan(voter.predict(parts()[2])).all()
     assert voter.silence is AbstainReason.NO_KEY
+    with pytest.raises(NoRecordedVote, match=f"{seat}.*leave it out"):
+        voter.predict(parts()[2])
     with pytest.raises(NotEnoughData, match=seat):
         voter.fit(*parts()[:2], TINY)
 

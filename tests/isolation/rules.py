@@ -215,6 +215,7 @@ TASKS: dict[str, str] = {
     "markets.tasks.create_partitions": MARKET,
     "markets.tasks.drop_old_books": MARKET,
     "models_ml.tasks.retrain": MARKET,
+    "models_ml.tasks.forget_language_calls": MARKET,
     "signals.tasks.decide_minute": MARKET,
     "signals.tasks.sweep": MARKET,
     "signals.tasks.resolve_outcomes": MARKET,

@@ -13,11 +13,21 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from markets.values import FloatArray
-from models_ml.panel import LoadedModel, PanelRunner, directions, sound, vote
+from models_ml.panel import (
+    LanguageVotes,
+    LoadedModel,
+    PanelRunner,
+    PanelVotes,
+    directions,
+    sound,
+    vote,
+    with_language,
+)
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.voters import SEATS, VOTERS
 from models_ml.voters.base import FitReport, OnStep, Voter
+from models_ml.voters.llm.answers import THRESHOLD, probabilities
 from models_ml.votes import AbstainReason, direction_of
 from tests.faults.witness import witnessing
 from tests.models_ml.worlds import last_rows, world
@@ -217,3 +227,29 @@ def test_only_probabilities_are_sound(row: list[float]) -> None:
         assert np.isfinite(row).all()
         assert abs(sum(row) - 1) <= 1e-3
         assert min(row) >= -1e-6
+
+
+@given(st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.floats(0, 100)) | st.sampled_from(AbstainReason), min_size=1))
+def test_a_language_model_fills_its_own_seat_and_no_other(said: list[tuple[int, float] | AbstainReason]) -> None:
+    rows, place = len(said), SEATS.index("grok")
+    silent = np.full((rows, 9), AbstainReason.UNTRAINED, np.int8)
+    blank = np.full((rows, 9, 3), np.nan, np.float32)
+    nobody = np.zeros((rows, 9), np.int8)
+    before = PanelVotes(blank, nobody, silent, np.zeros((rows, 9), np.float32), np.zeros(9, np.int64))
+    votes = [None if isinstance(one, AbstainReason) else probabilities(*one) for one in said]
+    answers = LanguageVotes(
+        np.array([(np.nan,) * 3 if one is None else one for one in votes], np.float32),
+        np.array([one if isinstance(one, AbstainReason) else 0 for one in said], np.int8),
+        np.full(rows, 7.0, np.float32),
+        THRESHOLD,
+    )
+    after = with_language(before, {"grok": answers})
+    assert (after.abstained[:, place] == answers.abstained).all()
+    assert (np.isfinite(after.probabilities[:, place]).all(axis=1) == (answers.abstained == 0)).all()
+    for row, one in enumerate(said):
+        stated = 0 if isinstance(one, AbstainReason) or one[1] < 1 else one[0]
+        assert after.direction[row, place] in {stated, 0 if isinstance(one, AbstainReason) else one[0]}
+    others = np.arange(9) != place
+    assert (after.abstained[:, others] == AbstainReason.UNTRAINED).all()
+    assert np.isnan(after.probabilities[:, others]).all()
+    assert np.isnan(before.probabilities).all(), "the votes that were given are left alone"

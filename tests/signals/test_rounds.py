@@ -212,6 +212,7 @@ def test_a_minute_whose_candle_never_came_is_late_and_stale() -> None:
 )
 def test_the_panel_in_force(settings: Settings, kind: str, gemini: str, grok: str, panel: object) -> None:
     settings.GEMINI_API_KEY, settings.XAI_API_KEY = gemini, grok
+    settings.GEMINI_MODEL = settings.XAI_MODEL = "a-model"
     assert rounds.panel_rule(make_run(kind)) == panel
 
 

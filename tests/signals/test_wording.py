@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signals.wording import clock_text, decimals_of, duration_text, price_text, signed
+from models_ml.votes import AbstainReason
+from signals.wording import ABSTENTIONS, clock_text, decimals_of, duration_text, price_text, signed
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,7 @@ def test_signs_and_spans() -> None:
         "1 h",
         "1 d",
     ]
+
+
+def test_every_abstention_has_its_words() -> None:
+    assert set(ABSTENTIONS) == {reason.word for reason in AbstainReason}

@@ -1,0 +1,1 @@
+"""The two seats that ask a language model."""
