@@ -14,7 +14,7 @@ else
 export UV_TORCH_BACKEND ?= cpu
 endif
 
-.PHONY: help run run-full test coverage check bench faults lock install install-dev front mutants
+.PHONY: help run run-full test coverage check bench faults lock install install-dev front mutants isolation
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,9 +29,10 @@ test: install-dev front ## Set up everything the suite needs and run it
 	@$(PY) tools/find_chromium.py
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
-coverage: install-dev front ## The suite without browser and fault tests; fails where markets, models_ml or signals is under 90 %
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not browser and not faults" --cov=markets --cov=models_ml --cov=signals --cov-report= $(ARGS)
-	@failed=0; for package in markets models_ml signals; do $(PY) -m coverage report --include="$$package/*" --fail-under=90 || failed=1; done; exit $$failed
+coverage: install-dev front ## The suite without browser and fault tests; fails where a package is under 90 %, or scoping or billing state under 100 %
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not browser and not faults" --cov=accounts --cov=billing --cov=markets --cov=models_ml --cov=signals --cov-report= $(ARGS)
+	@failed=0; $(PY) -m coverage report --include="accounts/scoping.py,billing/state.py" --fail-under=100 || failed=1; \
+	  for package in accounts billing markets models_ml signals; do $(PY) -m coverage report --include="$$package/*" --fail-under=90 || failed=1; done; exit $$failed
 
 check: install-dev ## Formatting, types, import contracts, docs
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy . && .venv/bin/lint-imports
@@ -43,7 +44,10 @@ bench: install-dev front ## Measure every figure of docs/performance.md (QUICK=1
 faults: install-dev front ## All faults with the counts of docs/reliability.md
 	@CANDOR_FAULTS=full CANDOR_FAULT_COUNT=1000 $(PY) -m pytest -n 0 --timeout=3600 tests/faults tests/models_ml/test_artifacts.py tests/models_ml/test_panel.py \
 	  tests/contracts/test_voters.py tests/models_ml/test_champions.py tests/signals/test_consumers.py tests/signals/test_sockets.py \
-	  tests/markets/test_calendars.py tests/markets/test_schedule.py
+	  tests/markets/test_calendars.py tests/markets/test_schedule.py tests/billing/test_orders.py
+
+isolation: install-dev front ## Take one scope, policy or permission away at a time; docs/isolation.md says what noticed
+	@$(PY) -m tools.isolation_mutants
 
 mutants: install-dev ## Mutation test of consensus, outcomes, publishing and scoping
 	@$(PY) tools/mutants.py
