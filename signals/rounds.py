@@ -20,7 +20,7 @@ from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
-from models_ml.features import COLUMNS, LOOKBACK, build, patterns
+from models_ml.features import LOOKBACK, build, patterns
 from models_ml.panel import LoadedModel, PanelVotes, vote
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
@@ -48,6 +48,8 @@ BOOK_SNAPSHOTS = 64
 
 BARS = max(LOOKBACK, VOTER_LOOKBACK)
 DAY_BARS = max(BARS, 1440)
+TAINT_BARS = 1440
+"""Minutes whose flaws taint a round; columns that look further back do without a few candles or are unknown."""
 """What is kept in memory: the scores of the data look back a day."""
 
 WINDOWS = 6
@@ -130,7 +132,7 @@ def _decide_group(
     market_class, calendar = group[0].market_class, group[0].calendar
     ids = [instrument.pk for instrument in group]
     with STAGE.labels("load").time():
-        day = _window(run, ids, calendar).panel(close_time, taint_bars=BARS, snapshots=BOOK_SNAPSHOTS)
+        day = _window(run, ids, calendar).panel(close_time, taint_bars=TAINT_BARS, snapshots=BOOK_SNAPSHOTS)
         panel, scores = day.last(BARS), quality.scores_of(day)
     votes, models = _ask(run, market_class, panel, close_time)
     with STAGE.labels("context").time():
@@ -194,8 +196,7 @@ def _ask(run: Run, market_class: str, panel: Panel, close_time: int) -> tuple[Pa
 def samples_of_panel(panel: Panel) -> Samples:
     """The voters' input at the panel's last row; only that row has features, sequence voters read candles."""
     count, bars = panel.ohlcv.shape[:2]
-    features = np.full((count, bars, len(COLUMNS)), np.nan, np.float32)
-    features[:, -1:] = build(panel.open_times, panel.ohlcv, rows=1)
+    features = build(panel.open_times, panel.ohlcv, rows=1).astype(np.float32)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, LOOKBACK
+from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, LOOKBACK, NO_SOURCE
 from models_ml.features.window import Feature
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
@@ -14,8 +14,18 @@ Written from the registry by `python -m models_ml.features.reference`; a test ke
 
 {columns} columns from 1-minute candles, none of them in price units. The longest look-back is {lookback} candles: from
 so many on, every column of a row is known. *Look-back* counts 1-minute candles, the row's own included; the value is
-unknown (NaN) unless every one of them is there, and it is the same from any start at least that far back. MTR is the
+unknown (NaN) unless every one of them is there (*patient*: unless 5 % of them are missing; *taken together*: unless
+every column it is made of is known), and it is the same from any start at least that far back. MTR is the
 mean true range of 14 candles, σ the root mean square return of 60 (20 bars on a higher timeframe), bp a basis point.
+"""
+
+ABSENT = """
+## No source yet
+
+Asked for and not computed. These are no columns at all: a made-up zero would be learned as a fact.
+
+| name | what it would be |
+|---|---|
 """
 
 HEAD = """
@@ -34,6 +44,8 @@ def page() -> str:
     for group, features in FEATURE_GROUPS.items():
         parts.append(HEAD.format(group=group.replace("_", " ").capitalize(), about=_about(group)))
         parts.extend(_row(feature) for feature in features)
+    parts.append(ABSENT)
+    parts.extend(f"| `{name}` | {text} |\n" for name, text in NO_SOURCE.items())
     return "".join(parts)
 
 
@@ -42,7 +54,8 @@ def _about(group: str) -> str:
 
 
 def _row(feature: Feature) -> str:
-    cells = (f"`{feature.name}`", feature.unit, feature.source, str(feature.lookback), feature.known)
+    manner = ", patient" if feature.holes else ", taken together" if feature.parts else ""
+    cells = (f"`{feature.name}`", feature.unit, feature.source, f"{feature.lookback}{manner}", feature.known)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
