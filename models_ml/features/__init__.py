@@ -2,7 +2,7 @@
 
 from models_ml.features.charts import CHART_LOOKBACK, atr, indicators, patterns
 from models_ml.features.matrix import BadCandlesError, build
-from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK, NO_SOURCE
+from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK, NO_SOURCE, WARM_UP
 from models_ml.features.window import Feature, Window
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FEATURE_GROUPS",
     "LOOKBACK",
     "NO_SOURCE",
+    "WARM_UP",
     "BadCandlesError",
     "Feature",
     "Window",

@@ -43,8 +43,13 @@ CHUNK = 1 << 15
 PADDING = 72
 """Empty places after each column of a long block: columns a power of two apart share cache lines when transposed."""
 
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 """Candles of all instruments worked on at a time."""
+
+TOGETHER = 200
+"""Instruments worked on at a time when few rows are wanted: windows are short then, and calls cost more than data."""
+
+FEW_ROWS = 64
 
 
 class BadCandlesError(CandorError):
@@ -73,7 +78,8 @@ def build(open_times: IntArray, ohlcv: FloatArray, rows: int | None = None) -> F
     rows = steps if rows is None else rows
     out = np.empty((instruments, rows, len(FEATURES)))
     longest = min(rows, CHUNK)
-    together = max(1, min(BLOCK // (longest + LOOKBACK), instruments))
+    together = TOGETHER if longest <= FEW_ROWS else max(1, BLOCK // (longest + LOOKBACK))
+    together = max(1, min(together, instruments))
     # One working space for all blocks, by column: touching fresh memory costs more than most formulas.
     space = np.empty((len(FEATURES), together, longest + (PADDING if longest > PADDING else 0)))
     # Unknown values arise as NaN and infinity on purpose and are masked at the end, once for all formulas.

@@ -45,6 +45,9 @@ COLUMNS: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 LOOKBACK: int = max(feature.lookback for feature in FEATURES)
 """Base candles, the row's own included, from which every column of one row is known."""
 
+WARM_UP: int = sorted(feature.lookback for feature in FEATURES)[int(0.9 * len(FEATURES))]
+"""Base candles from which nine columns of ten are known: enough to learn from and to vote on."""
+
 FEATURES_HASH: str = hashlib.sha256("\n".join((str(VERSION), *COLUMNS)).encode()).hexdigest()
 
 NO_SOURCE: dict[str, str] = {

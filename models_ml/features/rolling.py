@@ -59,7 +59,8 @@ def fold(leaf: State, length: int, merge: Merge) -> State:
 
 def _fold_few(leaf: State, length: int, merge: Merge) -> State:
     """The same tree of merges, hence the same bits, over each window by itself: (..., T − length + 1)."""
-    block = tuple(np.lib.stride_tricks.sliding_window_view(part, length, axis=-1) for part in leaf)
+    starts = range(leaf[0].shape[-1] - length + 1)
+    block = tuple(np.stack([part[..., n : n + length] for n in starts], axis=-2) for part in leaf)
     size, covered = 1, 0
     whole: State = ()
     while True:
