@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+from models_ml.features.cross_asset import CROSS_FEATURES, CROSS_LOOKBACK
 from models_ml.features.microstructure import described
 from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, LOOKBACK, NO_SOURCE
 from models_ml.features.window import Feature
@@ -29,6 +30,18 @@ MICRO = """
 
 A second part of the vector (`microstructure.build_micro`), in the order below. A book counts for two minutes, trades
 only when the whole last minute was recorded, funding and open interest as last stamped before the row's close.
+
+| column | unit | formula, source |
+|---|---|---|
+"""
+
+CROSS = """
+## Cross asset
+
+{about}
+
+A part of the vector that needs several instruments on one time axis (`cross_asset.build_cross`), in the order below;
+it reads {lookback} candles of each.
 
 | column | unit | formula, source |
 |---|---|---|
@@ -61,6 +74,8 @@ def page() -> str:
         parts.extend(_row(feature) for feature in features)
     parts.append(MICRO.format(about=_about("microstructure")))
     parts.extend(f"| `{name}` | {unit} | {source} |\n" for name, (unit, source) in described().items())
+    parts.append(CROSS.format(about=_about("cross_asset"), lookback=CROSS_LOOKBACK))
+    parts.extend(f"| `{name}` | {unit} | {source} |\n" for name, (unit, source, _) in CROSS_FEATURES.items())
     parts.append(ABSENT)
     parts.extend(f"| `{name}` | {text} |\n" for name, text in NO_SOURCE.items())
     return "".join(parts)
