@@ -43,7 +43,7 @@ CONTEXT = (
         "−1..1",
         "higher highs and lows − lower ones",
         swings_lookback(WING, REACH),
-        swing_trend(WING, REACH),
+        swing_trend(WING, REACH, EVENT),
     ),
     Feature(
         "break_of_structure",

@@ -58,10 +58,11 @@ def three(w: Window, wing: int, reach: int, before: int = 0) -> tuple[State, Sta
 
     def make() -> tuple[State, State]:
         steps = min(len(w.wanted_times) + before, len(w.open_times))
-        high, low = (w.tail(part, reach + before) for part in turning_points(w, wing))
+        points = np.concatenate([w.tail(part, reach + before) for part in turning_points(w, wing)])
         top = rolling_max(w.tail(w.high, reach + before), reach)[..., -steps:]
         bottom = rolling_min(w.tail(w.low, reach + before), reach)[..., -steps:]
-        tops, bottoms = latest_three(high, reach), latest_three(low, reach)
+        found = latest_three(points, reach)  # highs above lows: one fold costs less than two
+        tops, bottoms = (tuple(part[half] for part in found) for half in (slice(len(top)), slice(len(top), None)))
         return _filled(tops, top, steps), _filled(bottoms, bottom, steps)
 
     return w.shared(f"swings {wing} {reach} {before}", make)
@@ -88,13 +89,12 @@ def swing_low_gap(w: Window) -> FloatArray:
     return ratio(close - three(w, WING, REACH)[1][0], scale)
 
 
-def swing_trend(wing: int, reach: int) -> Formula:
-    """1 for higher highs and higher lows, −1 for lower ones, between where they disagree."""
+def swing_trend(wing: int, reach: int, before: int = 0) -> Formula:
+    """1 for higher highs and higher lows, −1 for lower ones, between where they disagree.
 
-    def of(w: Window) -> FloatArray:
-        return _direction(*three(w, wing, reach))
-
-    return of
+    `before` as the neighbour that breaks it: the swings are then looked for once.
+    """
+    return lambda w: _direction(*three(w, wing, reach, before))
 
 
 def _direction(tops: State, bottoms: State) -> FloatArray:
