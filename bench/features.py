@@ -50,7 +50,7 @@ def show(name: str, value: float, unit: str, n: int, **more: float) -> None:
 
 def live(instruments: int, rows: int, gate: float | None) -> None:
     """A decision's features: what a live shard pays each minute."""
-    times, candles = market(instruments, 1440)
+    times, candles = market(instruments, LOOKBACK)
     runs = milliseconds(lambda: build(times, candles, rows), 5 if QUICK else 40)
     limits = {} if gate is None else {"gate": gate}
     show(

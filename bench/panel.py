@@ -58,8 +58,7 @@ def live_samples(instruments: int, seed: int = 1) -> Samples:
     """What a live panel is asked: one row an instrument, at the last minute, with books."""
     ohlcv = walk(instruments, LOOKBACK, seed)
     times = START + 60 * np.arange(LOOKBACK, dtype=np.int64)
-    features = np.full((instruments, LOOKBACK, len(COLUMNS)), np.nan, np.float32)
-    features[:, -1:] = build(times, ohlcv, rows=1)
+    features = build(times, ohlcv, rows=1).astype(np.float32)
     index = np.stack([np.arange(instruments), np.full(instruments, LOOKBACK - 1)], axis=1)
     return Samples(times, ohlcv, features, np.arange(instruments) + 1, index, books_of(times, ohlcv, 6, seed))
 

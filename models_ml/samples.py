@@ -5,9 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.errors import CandorError
 from markets.values import Books, FloatArray, IntArray
 
 UNKNOWN_LABEL = -1
+
+
+class NoFeaturesError(CandorError):
+    """Rows were asked for whose features were not built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +20,13 @@ class Samples:
     """Windows over I instruments and T minutes, and the N rows to be predicted or learned from.
 
     `index[n] = (instrument, row)`: the decision is taken at the close of that row's candle and may read nothing after
-    it. `market` carries each instrument's stable number for pooled models.
+    it. A live decision builds the features of its own row only. `market` carries each instrument's stable number for
+    pooled models.
     """
 
     open_times: IntArray  # (T,) epoch seconds
     ohlcv: FloatArray  # (I, T, 5), NaN where missing
-    features: NDArray[np.float32]  # (I, T, F) in the order of models_ml.features.COLUMNS, NaN where unknown
+    features: NDArray[np.float32]  # (I, R, F) of the last R ≤ T rows, in the order of COLUMNS, NaN where unknown
     market: IntArray  # (I,)
     index: IntArray  # (N, 2)
     books: Books | None = None
@@ -34,7 +40,10 @@ class Samples:
 
     def matrix(self, columns: IntArray | None = None) -> NDArray[np.float32]:
         """Feature rows (N, F), or only `columns` of them."""
-        rows = self.features[self.index[:, 0], self.index[:, 1]]
+        places = self.index[:, 1] - (len(self.open_times) - self.features.shape[1])
+        if len(places) and places.min() < 0:
+            raise NoFeaturesError(f"features of the last {self.features.shape[1]} rows only: build those asked for too")
+        rows: NDArray[np.float32] = self.features[self.index[:, 0], places]
         return rows if columns is None else rows[:, columns]
 
     def labels(self) -> NDArray[np.int8]:

@@ -19,7 +19,7 @@ from lib.errors import CandorError
 from markets import candles
 from markets.models import Instrument, Venue
 from models_ml import artifacts
-from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.features import COLUMNS, FEATURES_HASH, WARM_UP, build
 from models_ml.fitting import FittedVoter, PanelFit, Score, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import Profile
@@ -86,7 +86,7 @@ def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
     first = known[0] if len(known) else len(panel.open_times) - 1
     times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
     features = build(times, ohlcv).astype(np.float32)
-    rows = np.arange(min(LOOKBACK, len(times)), len(times))
+    rows = np.arange(min(WARM_UP, len(times)), len(times))
     index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
     index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
     return Samples(times, ohlcv, features, panel.instrument_ids, index, panel.books)

@@ -57,6 +57,8 @@ BOOK_SNAPSHOTS = 64
 BARS = max(LOOKBACK, VOTER_LOOKBACK)
 DAY_BARS = max(BARS, 1440)
 """What is kept in memory: the scores of the data look back a day."""
+TAINT_BARS = 1440
+"""Minutes whose flaws taint a round; columns that look further back do without a few candles or are unknown."""
 
 SAVING_S = 0.5
 """Kept free of a round's time for counting and saving, after the last answer of a language model."""
@@ -169,7 +171,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
     nine = panel_rule(run) == NINE
     with STAGE.labels("load").time():
         day = _window(run, ids, calendar).panel(
-            close_time, taint_bars=BARS, snapshots=BOOK_SNAPSHOTS, flow_s=FLOW_S if nine else 0
+            close_time, taint_bars=TAINT_BARS, snapshots=BOOK_SNAPSHOTS, flow_s=FLOW_S if nine else 0
         )
         panel, scores = day.last(BARS), quality.scores_of(day)
     with STAGE.labels("features").time():
@@ -294,8 +296,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) ->
 def samples_of_panel(panel: Panel) -> Samples:
     """The voters' input at the panel's last row; only that row has features, sequence voters read candles."""
     count, bars = panel.ohlcv.shape[:2]
-    features = np.full((count, bars, len(COLUMNS)), np.nan, np.float32)
-    features[:, -1:] = build(panel.open_times, panel.ohlcv, rows=1)
+    features = build(panel.open_times, panel.ohlcv, rows=1).astype(np.float32)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
     return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
 

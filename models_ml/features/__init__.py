@@ -2,7 +2,7 @@
 
 from models_ml.features.charts import CHART_LOOKBACK, atr, indicators, patterns
 from models_ml.features.matrix import BadCandlesError, build
-from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK
+from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, FEATURES_HASH, LOOKBACK, NO_SOURCE, WARM_UP
 from models_ml.features.window import Feature, Window
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "FEATURES_HASH",
     "FEATURE_GROUPS",
     "LOOKBACK",
+    "NO_SOURCE",
+    "WARM_UP",
     "BadCandlesError",
     "Feature",
     "Window",

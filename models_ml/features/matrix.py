@@ -9,20 +9,30 @@ from numpy.typing import NDArray
 
 from lib.errors import CandorError
 from markets.values import FloatArray, IntArray
-from models_ml.features.registry import FEATURES, LOOKBACK
-from models_ml.features.window import BASE_SECONDS, Feature, Window
+from models_ml.features.registry import COLUMNS, FEATURES, LOOKBACK
+from models_ml.features.window import BASE_SECONDS, PARENTS, Feature, Window
 
-LENGTHS = (1, 21, 36, 80, 120, 210, 260)
-"""Look-backs at which windows of base candles are cut apart; a feature runs in the shortest that holds its own."""
+LENGTHS = (400,)
+"""Look-backs at which windows of base candles are cut apart: few features read more than the first."""
 
 
-def _tiers() -> list[list[tuple[int, Feature]]]:
-    """Numbered features that share a window: those of one higher timeframe, or those of about one look-back."""
-    tiers: dict[tuple[int, int], list[tuple[int, Feature]]] = {}
-    for place, feature in enumerate(FEATURES):
-        length = bisect_left(LENGTHS, feature.lookback) if feature.minutes == 1 else 0
-        tiers.setdefault((feature.minutes, length), []).append((place, feature))
+def _tiers() -> list[dict[int, list[tuple[int, Feature]]]]:
+    """Numbered features by look-back, those apart whose bars have one source or whose look-backs differ much."""
+    tiers: dict[tuple[int, int], dict[int, list[tuple[int, Feature]]]] = {}
+    for place, feature in _FROM_CANDLES:
+        base = feature.minutes == 1
+        length = bisect_left(LENGTHS, feature.lookback) if base else 0
+        tier = tiers.setdefault((PARENTS.get(feature.minutes, feature.minutes), length), {})
+        tier.setdefault(feature.lookback if base else 0, []).append((place, feature))
     return list(tiers.values())
+
+
+_FROM_CANDLES = [(place, feature) for place, feature in enumerate(FEATURES) if not feature.parts]
+_FROM_COLUMNS = [
+    (place, feature.blend, [COLUMNS.index(part) for part in feature.parts])
+    for place, feature in enumerate(FEATURES)
+    if feature.blend
+]
 
 
 TIERS = _tiers()
@@ -35,6 +45,11 @@ PADDING = 72
 
 BLOCK = 1 << 17
 """Candles of all instruments worked on at a time."""
+
+TOGETHER = 200
+"""Instruments worked on at a time when few rows are wanted: windows are short then, and calls cost more than data."""
+
+FEW_ROWS = 64
 
 
 class BadCandlesError(CandorError):
@@ -63,7 +78,8 @@ def build(open_times: IntArray, ohlcv: FloatArray, rows: int | None = None) -> F
     rows = steps if rows is None else rows
     out = np.empty((instruments, rows, len(FEATURES)))
     longest = min(rows, CHUNK)
-    together = max(1, min(BLOCK // (longest + LOOKBACK), instruments))
+    together = TOGETHER if longest <= FEW_ROWS else max(1, BLOCK // (longest + LOOKBACK))
+    together = max(1, min(together, instruments))
     # One working space for all blocks, by column: touching fresh memory costs more than most formulas.
     space = np.empty((len(FEATURES), together, longest + (PADDING if longest > PADDING else 0)))
     # Unknown values arise as NaN and infinity on purpose and are masked at the end, once for all formulas.
@@ -100,10 +116,12 @@ def _fill(columns: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
         for place, feature in tier:
             columns[place] = feature.of(window)[..., -rows:]
     np.copyto(columns, np.nan, where=~np.isfinite(columns))
-    for place, feature in enumerate(FEATURES):
-        spoilt = masks.spoilt(feature.lookback)
+    for place, feature in _FROM_CANDLES:
+        spoilt = masks.spoilt(feature.lookback, feature.holes)
         if spoilt is not None:
             columns[place, spoilt] = np.nan
+    for place, blend, parts in _FROM_COLUMNS:
+        columns[place] = blend(columns[parts])
 
 
 def known_fields(ohlcv: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -123,30 +141,33 @@ class _Masks:
         self.rows = rows
         self.before = np.zeros((missing.shape[0], missing.shape[1] + 1), dtype=np.int64)
         np.cumsum(missing, axis=1, out=self.before[:, 1:])
-        self.cache: dict[int, NDArray[np.bool_] | None] = {}
+        self.cache: dict[tuple[int, float], NDArray[np.bool_] | None] = {}
 
-    def spoilt(self, lookback: int) -> NDArray[np.bool_] | None:
-        """Where (I, rows) a candle is missing; None where none is."""
-        if lookback not in self.cache:
+    def spoilt(self, lookback: int, holes: float) -> NDArray[np.bool_] | None:
+        """Where (I, rows) more than a share of `holes` of the candles is missing; None where nowhere."""
+        key = lookback, holes
+        if key not in self.cache:
             steps = self.before.shape[1] - 1
             ends = np.arange(steps - self.rows, steps) + 1
             starts = np.maximum(ends - lookback, 0)
             gaps = self.before[:, ends] - self.before[:, starts]
-            spoilt = (gaps > 0) | (ends < lookback)
-            self.cache[lookback] = spoilt if spoilt.any() else None
-        return self.cache[lookback]
+            spoilt = (gaps > int(lookback * holes)) | (ends < lookback)
+            self.cache[key] = spoilt if spoilt.any() else None
+        return self.cache[key]
 
 
 def _windows(open_times: IntArray, fields: FloatArray, rows: int) -> Iterator[tuple[Window, list[tuple[int, Feature]]]]:
     """Windows with the features to compute in each, numbered by column.
 
-    Few rows: the short look-backs get windows of their own, for most of a long one would be computed in vain. Many
-    rows: one window for all, so that everything shared is computed once.
+    Few rows: each look-back gets a window of its own, for most of a long one would be computed in vain. Many rows: one
+    window for all, so that everything shared is computed once.
     """
     if rows >= LOOKBACK:
-        yield Window(open_times, fields, rows), list(enumerate(FEATURES))
+        yield Window(open_times, fields, rows), _FROM_CANDLES
         return
     for tier in TIERS:
-        longest = max(1, *(feature.lookback for _, feature in tier))
+        longest = max(1, *(feature.lookback for group in tier.values() for _, feature in group))
         first = max(len(open_times) - (longest - 1 + rows), 0)
-        yield Window(open_times[first:], fields[..., first:], rows), tier
+        whole = Window(open_times[first:], fields[..., first:], rows)
+        for lookback, group in tier.items():
+            yield whole.cut(max(lookback, 1) - 1 + rows) if lookback else whole, group

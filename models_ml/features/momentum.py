@@ -19,7 +19,10 @@ from models_ml.features.rolling import (
     wilder_taps,
 )
 from models_ml.features.trend import channel
-from models_ml.features.window import Feature, Formula, Window
+from models_ml.features.window import BASIS_POINTS, Feature, Formula, Window
+
+FRESH, OLD = 10, 50
+"""Candles of the newer and of the older extreme of a divergence."""
 
 CCI_SCALE = 0.015
 """Lambert's constant (1980): it puts most readings between −100 and 100."""
@@ -92,6 +95,28 @@ def rsi_change(w: Window) -> FloatArray:
     return value - shifted(value, 5)
 
 
+def rate_of_change(length: int) -> Formula:
+    """ROC: close / close `length` ago − 1, in basis points."""
+    return lambda w: (w.close / shifted(w.close, length) - 1) * BASIS_POINTS
+
+
+def divergence(indicator: Formula) -> Formula:
+    """1 where price makes a lower low than before and the indicator a higher one, −1 for highs the other way round.
+
+    The lows and highs of the last ten candles against those of the fifty before.
+    """
+
+    def of(w: Window) -> FloatArray:
+        value = indicator(w)
+        lower = w.lowest(FRESH) < shifted(w.lowest(OLD), FRESH)
+        higher = w.highest(FRESH) > shifted(w.highest(OLD), FRESH)
+        bull = lower & (rolling_min(value, FRESH) > shifted(rolling_min(value, OLD), FRESH))
+        bear = higher & (rolling_max(value, FRESH) < shifted(rolling_max(value, OLD), FRESH))
+        return bull.astype(np.float64) - bear
+
+    return of
+
+
 def acceleration(over: int) -> Formula:
     """Scaled return minus the scaled return just before it, both in today's deviation."""
 
@@ -105,6 +130,11 @@ def acceleration(over: int) -> Formula:
 FEATURES = (
     Feature("rsi_7", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(7) + 1, rsi(7)),
     Feature("rsi_14", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(14) + 1, rsi(14)),
+    Feature("rsi_21", "−1..1", "Wilder: (RSI − 50) / 50", wilder_taps(21) + 1, rsi(21)),
+    Feature(
+        "rsi_divergence_14", "−1, 0, 1", "Cutler's RSI 14 against price, 10 after 50", 74, divergence(rsi_simple(14))
+    ),
+    Feature("rate_of_change_12", "bp", "ROC: close / close 12 ago − 1", 13, rate_of_change(12)),
     Feature("rsi_simple_14", "−1..1", "Cutler: RSI of plain sums; Chande: CMO / 100", 15, rsi_simple(14)),
     Feature("stochastic_k_14_3", "−1..1", "Lane: slow %K, centred", 16, stochastic_k),
     Feature("stochastic_d_14_3_3", "−1..1", "Lane: %D, centred", 18, stochastic_d),

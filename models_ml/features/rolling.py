@@ -23,6 +23,9 @@ TAPS_STEP = 32
 ROUNDING = 1e-12
 """Two numbers closer than this share of their size are equal: the rest is rounding, far below any tick."""
 
+FEW = 4
+"""Up to this many windows are folded one by one: a live row needs one, and not those of every step before it."""
+
 State = tuple[FloatArray, ...]
 Merge = Callable[[State, State, int, int], State]
 
@@ -38,6 +41,8 @@ def fold(leaf: State, length: int, merge: Merge) -> State:
     steps = leaf[0].shape[-1]
     if length > steps:
         return tuple(np.full_like(part, np.nan) for part in leaf)
+    if steps - length < FEW:
+        return tuple(padded(part, steps) for part in _fold_few(leaf, length, merge))
     block, size = leaf, 1
     whole: State = ()
     covered = 0
@@ -50,6 +55,25 @@ def fold(leaf: State, length: int, merge: Merge) -> State:
         block = _join(block, block, size, size, merge)
         size *= 2
     return tuple(padded(part, steps) for part in whole)
+
+
+def _fold_few(leaf: State, length: int, merge: Merge) -> State:
+    """The same tree of merges, hence the same bits, over each window by itself: (..., T − length + 1)."""
+    starts = range(leaf[0].shape[-1] - length + 1)
+    block = tuple(np.stack([part[..., n : n + length] for n in starts], axis=-2) for part in leaf)
+    size, covered = 1, 0
+    whole: State = ()
+    while True:
+        if length & size:
+            last = tuple(part[..., -1] for part in block)
+            block = tuple(part[..., :-1] for part in block)
+            whole = merge(last, whole, size, covered) if whole else last
+            covered += size
+        if size * 2 > length:
+            return whole
+        older, newer = tuple(part[..., ::2] for part in block), tuple(part[..., 1::2] for part in block)
+        block = merge(older, newer, size, size)
+        size *= 2
 
 
 def _join(older: State, newer: State, older_size: int, newer_size: int, merge: Merge) -> State:
@@ -115,6 +139,28 @@ def steps_since_max(values: FloatArray, length: int) -> FloatArray:
 def _latest_largest(old: State, new: State, _older: int, _newer: int) -> State:
     later = ~(old[0] > new[0])
     return np.where(later, new[0], old[0]), np.where(later, new[1], old[1])
+
+
+def latest(values: FloatArray, length: int) -> FloatArray:
+    """The newest of the last `length` values that is not 0; 0 where all are."""
+    return fold((values,), length, _newest)[0]
+
+
+def _newest(old: State, new: State, _older: int, _newer: int) -> State:
+    return (np.where(new[0] != 0, new[0], old[0]),)
+
+
+def latest_three(values: FloatArray, length: int) -> State:
+    """The three newest of the last `length` values that are not 0, newest first; 0 where there are fewer."""
+    zero = np.zeros_like(values)
+    return fold((values, zero, zero), length, _newest_three)
+
+
+def _newest_three(old: State, new: State, _older: int, _newer: int) -> State:
+    one, two, three = (part != 0 for part in new)
+    second = np.where(one, old[0], old[1])
+    third = np.where(two, old[0], np.where(one, old[1], old[2]))
+    return np.where(one, new[0], old[0]), np.where(two, new[1], second), np.where(three, new[2], third)
 
 
 def decayed_mean(values: FloatArray, decay: float, taps: int) -> FloatArray:

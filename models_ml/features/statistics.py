@@ -11,6 +11,7 @@ from models_ml.features.rolling import (
     rank,
     ratio,
     rolling_mean,
+    rolling_rms,
     rolling_sum,
     shifted,
     skew_and_kurtosis,
@@ -18,6 +19,9 @@ from models_ml.features.rolling import (
 from models_ml.features.window import Feature, Formula, Window
 
 LENGTH = 60
+PARTIAL, FURTHEST = 5, 10
+"""Lags of partial and of plain autocorrelation."""
+HURST_SPANS, HURST_LENGTH = (1, 2, 4, 8, 16), 240
 
 
 def score(length: int) -> Formula:
@@ -57,14 +61,19 @@ def sharpe(w: Window) -> FloatArray:
 
 
 def correlation_at(w: Window, lag: int) -> FloatArray:
-    """Correlation of 60 returns with those `lag` earlier, around 0 and scaled by their common root mean square."""
-    return w.shared(f"memory {lag}", lambda: _correlation_at(w, lag))
+    """Correlation of 60 returns with those `lag` earlier, around 0 and scaled by their common root mean square.
+
+    At the wanted steps only.
+    """
+    root = w.root
+    return root.shared(f"memory {lag}", lambda: _correlation_at(root, lag))
 
 
 def _correlation_at(w: Window, lag: int) -> FloatArray:
     earlier = shifted(w.returns, lag)
-    squares = rolling_sum(w.returns * w.returns, LENGTH) + rolling_sum(earlier * earlier, LENGTH)
-    return ratio(2 * rolling_sum(w.returns * earlier, LENGTH), squares)
+    now = w.shared("squares", lambda: rolling_sum(w.tail(w.returns * w.returns, LENGTH + FURTHEST), LENGTH))
+    both = rolling_sum(w.tail(w.returns * earlier, LENGTH), LENGTH)
+    return ratio(2 * w.wanted(both), w.wanted(now + shifted(now, lag)))
 
 
 def memory(lag: int) -> Formula:
@@ -72,11 +81,36 @@ def memory(lag: int) -> Formula:
     return lambda w: correlation_at(w, lag)
 
 
-def partial_memory(w: Window) -> FloatArray:
-    """Partial autocorrelation at lag 2, from those at 1 and 2 (Durbin 1960)."""
-    first, second = correlation_at(w, 1), correlation_at(w, 2)
-    square = first * first
-    return np.clip(ratio(second - square, 1 - square), -1, 1)
+def partial_memories(w: Window) -> list[FloatArray]:
+    """Partial autocorrelations at lags 1 to 5 by Durbin's recursion (1960), each in −1..1."""
+
+    def make() -> list[FloatArray]:
+        whole = {lag: correlation_at(w, lag) for lag in range(1, PARTIAL + 1)}
+        found, weights, zero = [whole[1]], [whole[1]], np.zeros_like(whole[1])
+        for lag in range(2, PARTIAL + 1):
+            known = sum((part * whole[lag - n] for n, part in enumerate(weights, start=1)), zero)
+            left = 1 - sum((part * whole[n] for n, part in enumerate(weights, start=1)), zero)
+            last = np.clip(ratio(whole[lag] - known, left), -1, 1)
+            weights = [*(part - last * other for part, other in zip(weights, weights[::-1], strict=True)), last]
+            found.append(last)
+        return found
+
+    return w.root.shared("partial memories", make)
+
+
+def partial_memory(lag: int) -> Formula:
+    """Partial autocorrelation at `lag`."""
+    return lambda w: partial_memories(w)[lag - 1]
+
+
+def hurst(w: Window) -> FloatArray:
+    """Hurst exponent of 240: slope of ln root mean square move on ln its span, spans of 1 to 16, capped to 0..1."""
+    spans = np.log(HURST_SPANS)
+    weights = (spans - spans.mean()) / ((spans - spans.mean()) ** 2).sum()
+    sizes = [rolling_rms(w.tail(change(w.log_close, span), HURST_LENGTH), HURST_LENGTH) for span in HURST_SPANS]
+    flat = sizes[0] == 0
+    slope = sum((weight * np.log(size) for weight, size in zip(weights, sizes, strict=True)), np.zeros_like(sizes[0]))
+    return np.where(flat, 0.5, np.clip(slope, 0, 1))
 
 
 def variance_ratio(over: int) -> Formula:
@@ -115,8 +149,21 @@ FEATURES = (
     Feature("kurtosis_60", "1", "fourth standardised moment of returns − 3", 61, kurtosis),
     Feature("sharpe_60", "1", "mean / std of returns", 61, sharpe),
     Feature("memory_1_60", "−1..1", "autocorrelation of returns at lag 1", 62, memory(1)),
-    Feature("memory_5_60", "−1..1", "autocorrelation of returns at lag 5", 66, memory(5)),
-    Feature("partial_memory_2_60", "−1..1", "Durbin: partial autocorrelation at lag 2", 63, partial_memory),
+    *(
+        Feature(f"memory_{lag}_60", "−1..1", f"autocorrelation of returns at lag {lag}", 61 + lag, memory(lag))
+        for lag in range(2, FURTHEST + 1)
+    ),
+    *(
+        Feature(
+            f"partial_memory_{lag}_60",
+            "−1..1",
+            f"Durbin: partial autocorrelation at lag {lag}",
+            61 + lag,
+            partial_memory(lag),
+        )
+        for lag in range(2, PARTIAL + 1)
+    ),
+    Feature("hurst_240", "0..1", "Hurst: slope of ln size of moves on ln span", HURST_LENGTH + 16, hurst),
     Feature("variance_ratio_5_60", "ratio − 1", "Lo, MacKinlay: over 5 candles", 65, variance_ratio(5)),
     Feature("variance_ratio_15_60", "ratio − 1", "Lo, MacKinlay: over 15 candles", 75, variance_ratio(15)),
     Feature("roll_spread_60", "σ", "Roll: 2 √−autocovariance / σ 60", 62, roll_spread),

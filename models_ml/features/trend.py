@@ -8,6 +8,7 @@ from models_ml.features.rolling import (
     ema,
     ema_taps,
     gap,
+    latest,
     line_fit,
     linear_mean,
     padded,
@@ -24,11 +25,15 @@ from models_ml.features.rolling import (
 from models_ml.features.window import Feature, Formula, Window
 
 CLOUD_SHIFT = 26
+SUPERTREND_LENGTH, SUPERTREND_FACTOR, SUPERTREND_MEMORY = 10, 3, 30
+
+SAR_BLOCK, SAR_WARM = 30 * 60, 60
+"""Seconds of one block of rows, and the candles before it that its run starts from."""
 
 
 def ema_gap(span: int) -> Formula:
     """(close − EMA) / MTR."""
-    return lambda w: ratio(gap(w.close, ema(w.close, span)), w.reach)
+    return lambda w: ratio(gap(w.wanted(w.close), w.wanted(ema(w.close, span))), w.wanted(w.near.reach))
 
 
 def sma_gap(length: int) -> Formula:
@@ -56,6 +61,11 @@ def macd_histogram(w: Window) -> FloatArray:
     """(MACD line − signal) / MTR."""
     line, signal = macd(w.close)
     return ratio(line - signal, w.reach)
+
+
+def macd_signal(w: Window) -> FloatArray:
+    """MACD signal / MTR."""
+    return ratio(macd(w.close)[1], w.reach)
 
 
 def directional_moves(w: Window) -> tuple[FloatArray, FloatArray]:
@@ -143,6 +153,74 @@ def ichimoku_cloud(w: Window) -> FloatArray:
     return ratio(np.maximum(w.close - top, 0) + np.minimum(w.close - bottom, 0), w.reach)
 
 
+def ichimoku_middle(length: int) -> Formula:
+    """(close − middle of the range) / MTR: Tenkan of 9, Kijun of 26."""
+    return lambda w: ratio(w.close - middle(w, length), w.reach)
+
+
+def spans(w: Window) -> tuple[FloatArray, FloatArray]:
+    """Senkou A and B as they stand at the row: drawn `CLOUD_SHIFT` candles ago."""
+    first = (middle(w, 9) + middle(w, 26)) / 2
+    return shifted(first, CLOUD_SHIFT), shifted(middle(w, 52), CLOUD_SHIFT)
+
+
+def span_gap(part: int) -> Formula:
+    """(close − Senkou A or B) / MTR."""
+    return lambda w: ratio(w.close - spans(w)[part], w.reach)
+
+
+def supertrend(w: Window) -> tuple[FloatArray, FloatArray]:
+    """Direction and stop of the Supertrend (Seban) of ATR 10 and factor 3, from 40 candles.
+
+    The ratchet of the usual form remembers for ever. Here the stop is the tightest band of ten candles, the direction
+    that of the last close through the stop before it within thirty; 0 where none was.
+    """
+
+    def make() -> tuple[FloatArray, FloatArray]:
+        reach = SUPERTREND_FACTOR * rolling_mean(w.true_range, SUPERTREND_LENGTH)
+        centre = (w.high + w.low) / 2
+        under = rolling_max(centre - reach, SUPERTREND_LENGTH)
+        over = rolling_min(centre + reach, SUPERTREND_LENGTH)
+        broken = (w.close > shifted(over, 1)).astype(np.float64) - (w.close < shifted(under, 1))
+        direction = latest(broken, SUPERTREND_MEMORY)
+        return direction, np.where(direction > 0, under, over)
+
+    return w.shared("supertrend", make)
+
+
+def supertrend_direction(w: Window) -> FloatArray:
+    """1 up, −1 down, 0 without a break."""
+    return supertrend(w)[0]
+
+
+def supertrend_gap(w: Window) -> FloatArray:
+    """(close − stop) / MTR, 0 without a direction."""
+    direction, stop = supertrend(w)
+    return ratio(gap(w.close, stop), w.reach) * np.abs(direction)
+
+
+def sar(w: Window) -> FloatArray:
+    """(close − parabolic SAR) / MTR (Wilder 1978; TA-Lib, 0.02, 0.2), begun anew for every half hour of the clock.
+
+    Each half hour reads the SAR of a run that starts `SAR_WARM` candles before it: the endless memory is cut where the
+    clock says, so that every start of the data gives the same value.
+    """
+    import talib  # only who computes features pays for it
+
+    rows, steps = len(w.wanted_times), w.close.shape[-1]
+    blocks = w.open_times // SAR_BLOCK
+    first = int(np.searchsorted(blocks, blocks[steps - rows]))
+    starts: list[int] = (first + np.flatnonzero(np.diff(blocks[first:], prepend=-1))).tolist()
+    out = np.full((w.close.shape[0], steps - first), np.nan)
+    high, low = np.nan_to_num(w.high), np.nan_to_num(w.low)
+    for start, end in zip(starts, [*starts[1:], steps], strict=True):
+        run = slice(max(start - SAR_WARM, 0), end)
+        for place in range(len(out) if end - run.start > 1 else 0):
+            values = talib.SAR(high[place, run], low[place, run])
+            out[place, start - first : end - first] = values[start - run.start :]
+    return ratio(w.wanted(w.close) - w.wanted(out), w.wanted(w.reach))
+
+
 def channel(length: int) -> Formula:
     """Close in the Donchian channel: −1 at its lowest low, 1 at its highest high."""
 
@@ -168,11 +246,23 @@ FEATURES = (
     Feature("ema_gap_10", "MTR", "(close − EMA 10) / MTR 14", ema_taps(10), ema_gap(10)),
     Feature("ema_gap_20", "MTR", "(close − EMA 20) / MTR 14: Keltner position", ema_taps(20), ema_gap(20)),
     Feature("ema_gap_50", "MTR", "(close − EMA 50) / MTR 14", ema_taps(50), ema_gap(50)),
+    *(
+        Feature(f"ema_gap_{span}", "MTR", f"(close − EMA {span}) / MTR 14", max(ema_taps(span), 15), ema_gap(span))
+        for span in (5, 12, 26, 100, 200)
+    ),
     Feature("sma_gap_20", "MTR", "(close − SMA 20) / MTR 14", 20, sma_gap(20)),
     Feature("sma_gap_60", "MTR", "(close − SMA 60) / MTR 14", 60, sma_gap(60)),
     Feature("sma_gap_200", "MTR", "(close − SMA 200) / MTR 14", 200, sma_gap(200)),
-    Feature("wma_gap_20", "MTR", "(close − WMA 20) / MTR 14", 20, wma_gap(20)),
+    *(
+        Feature(f"sma_gap_{length}", "MTR", f"(close − SMA {length}) / MTR 14", max(length, 15), sma_gap(length))
+        for length in (5, 10, 50, 100)
+    ),
+    *(
+        Feature(f"wma_gap_{length}", "MTR", f"(close − WMA {length}) / MTR 14", max(length, 15), wma_gap(length))
+        for length in (5, 10, 20, 50, 100, 200)
+    ),
     Feature("macd_line", "MTR", "Appel: (EMA 12 − EMA 26) / MTR 14", ema_taps(26), macd_line),
+    Feature("macd_signal", "MTR", "Appel: EMA 9 of the line / MTR 14", ema_taps(26) + ema_taps(9) - 1, macd_signal),
     Feature("macd_histogram", "MTR", "Appel: line − EMA 9 of it", ema_taps(26) + ema_taps(9) - 1, macd_histogram),
     Feature("directional_balance_14", "−1..1", "Wilder: (+DI − −DI) / 100", wilder_taps(14) + 1, directional_balance),
     Feature("adx_14", "0..1", "Wilder: ADX / 100", 2 * wilder_taps(14), adx),
@@ -186,4 +276,11 @@ FEATURES = (
     Feature("vortex_14", "ratio", "Botes, Siepman: VI+ − VI−", 15, vortex(14)),
     Feature("ichimoku_turn", "MTR", "Hosoda: (Tenkan 9 − Kijun 26) / MTR 14", 26, ichimoku_turn),
     Feature("ichimoku_cloud", "MTR", "Hosoda: close beyond the cloud / MTR 14", 52 + CLOUD_SHIFT, ichimoku_cloud),
+    Feature("ichimoku_tenkan", "MTR", "Hosoda: (close − Tenkan 9) / MTR 14", 15, ichimoku_middle(9)),
+    Feature("ichimoku_kijun", "MTR", "Hosoda: (close − Kijun 26) / MTR 14", 26, ichimoku_middle(26)),
+    Feature("ichimoku_senkou_a", "MTR", "Hosoda: (close − Senkou A) / MTR 14", 26 + CLOUD_SHIFT, span_gap(0)),
+    Feature("ichimoku_senkou_b", "MTR", "Hosoda: (close − Senkou B) / MTR 14", 52 + CLOUD_SHIFT, span_gap(1)),
+    Feature("supertrend_direction", "−1, 0, 1", "Seban: last break of the bands, of 30", 50, supertrend_direction),
+    Feature("supertrend_gap", "MTR", "Seban: (close − stop of ATR 10, 3) / MTR 14", 50, supertrend_gap),
+    Feature("parabolic_sar_gap", "MTR", "Wilder: (close − SAR 0.02, 0.2) / MTR 14", SAR_WARM + 30, sar),
 )

@@ -6,15 +6,26 @@ import numpy as np
 
 from markets.values import FloatArray
 from models_ml.features.rolling import (
+    decayed_mean,
+    ema,
+    ema_taps,
     gap,
     mean_and_std,
     padded,
     ratio,
+    rolling_max,
     rolling_mean,
+    rolling_min,
     rolling_sum,
+    shifted,
+    taps_of,
+    wilder,
     wilder_taps,
 )
 from models_ml.features.window import BASIS_POINTS, Feature, Formula, Window
+
+GARCH_ALPHA, GARCH_BETA = 0.06, 0.92
+"""Usual weights of minute returns: the news of the last one, and what stays of the forecast before."""
 
 BAND_WIDTH = 2
 """Bollinger's bands stand two standard deviations from the mean, Keltner's here two mean ranges."""
@@ -93,6 +104,54 @@ def band_width(w: Window) -> FloatArray:
     return std * (2 * BAND_WIDTH) / mean * BASIS_POINTS
 
 
+KELTNER = max(ema_taps(20), wilder_taps(10) + 1)
+"""Candles that Keltner's bands read."""
+
+
+def keltner_place(w: Window) -> FloatArray:
+    """(close − EMA 20) / (2 Wilder ATR 10): ±1 at Keltner's bands (Raschke)."""
+    return ratio(gap(w.close, ema(w.close, 20)), BAND_WIDTH * wilder(w.true_range, 10))
+
+
+def keltner_width(w: Window) -> FloatArray:
+    """Width of Keltner's bands / their middle, in basis points."""
+    return 2 * BAND_WIDTH * wilder(w.true_range, 10) / ema(w.close, 20) * BASIS_POINTS
+
+
+def channel_width(length: int) -> Formula:
+    """Donchian: (highest − lowest) / (MTR √length)."""
+    return lambda w: ratio(w.highest(length) - w.lowest(length), w.reach * math.sqrt(length))
+
+
+def garch(w: Window) -> FloatArray:
+    """GARCH(1,1) forecast of the next return's deviation (Bollerslev 1986), in basis points.
+
+    Variance of 240 as its long-run level and fixed weights: a fit per row would be another model, and would remember.
+    """
+    squares = w.returns * w.returns
+    long = w.deviation(240) ** 2
+    recent = decayed_mean(squares, GARCH_BETA, taps_of(GARCH_BETA))
+    weight = GARCH_ALPHA / (1 - GARCH_BETA)
+    return np.sqrt((1 - weight) * long + weight * recent) * BASIS_POINTS
+
+
+def garch_ratio(w: Window) -> FloatArray:
+    """The forecast / the deviation of 240."""
+    return ratio(garch(w), w.deviation(240) * BASIS_POINTS)
+
+
+def choppiness(length: int) -> Formula:
+    """Dreiss' choppiness: ln(sum of true ranges / range) / ln(length); 1 ranging, 0 trending."""
+
+    def of(w: Window) -> FloatArray:
+        before = shifted(w.close, 1)
+        top, bottom = rolling_max(np.maximum(w.high, before), length), rolling_min(np.minimum(w.low, before), length)
+        path = ratio(rolling_sum(w.true_range, length), top - bottom)
+        return np.log(np.maximum(path, 1)) / math.log(length)
+
+    return of
+
+
 def squeeze(w: Window) -> FloatArray:
     """Width of the Bollinger bands / width of a Keltner channel, both of 20: below 1 is a squeeze."""
     return ratio(bands(w, 20)[1], rolling_mean(w.true_range, 20))
@@ -139,6 +198,14 @@ FEATURES = (
     Feature("rogers_satchell_20", "bp", "Rogers, Satchell 1991", 20, rogers_satchell(20)),
     Feature("band_place_20", "−1..1 at the bands", "Bollinger 20, 2: 2 %B − 1", 20, band_place(20)),
     Feature("band_width_20", "bp", "Bollinger 20, 2: width / middle", 20, band_width),
+    Feature("keltner_place_20", "1 at the bands", "Keltner, Raschke: EMA 20 ± 2 ATR 10", KELTNER, keltner_place),
+    Feature("keltner_width_20", "bp", "Keltner, Raschke: width / middle", KELTNER, keltner_width),
+    Feature("channel_width_20", "ratio", "Donchian: range of 20 / (MTR 14 √20)", 20, channel_width(20)),
+    Feature("channel_width_240", "ratio", "Donchian: range of 240 / (MTR 14 √240)", 240, channel_width(240)),
+    Feature("garch_forecast", "bp", "Bollerslev: 0.02 σ² 240 + 0.06 r² + 0.92 before", 241, garch),
+    Feature("garch_ratio", "ratio", "the same / σ 240", 241, garch_ratio),
+    Feature("choppiness_14", "0..1", "Dreiss: ln(Σ true range / range) / ln 14", 15, choppiness(14)),
+    Feature("choppiness_60", "0..1", "Dreiss: ln(Σ true range / range) / ln 60", 61, choppiness(60)),
     Feature("squeeze_20", "ratio", "Bollinger width / Keltner width", 21, squeeze),
     Feature("semivariance_60", "−1..1", "signed share of realised variance", 61, semivariance),
     Feature("jumps_60", "share", "1 − bipower / realised variance", 62, jumps),

@@ -11,6 +11,7 @@ from models_ml.features.rolling import (
     ema,
     ema_taps,
     gap,
+    line_fit,
     mean_and_std,
     ratio,
     rolling_mean,
@@ -101,6 +102,49 @@ def return_volume(length: int) -> Formula:
     return lambda w: _where_traded(correlation(w.returns, w.volume, length), rolling_sum(w.volume, length))
 
 
+def flow_divergence(length: int) -> Formula:
+    """Net move / path minus change of on-balance volume / volume, halved: 1 where price rose on selling volume."""
+
+    def of(w: Window) -> FloatArray:
+        path = ratio(rolling_sum(w.moves, length), rolling_sum(np.abs(w.moves), length))
+        return (path - on_balance(length)(w)) / 2
+
+    return of
+
+
+def sentiment(length: int) -> Formula:
+    """Volume weighted by the body's share of its candle / volume: −1 all sold down, 1 all bought up."""
+
+    def of(w: Window) -> FloatArray:
+        return rolling_sum(ratio(w.body, w.span) * w.volume, length) / rolling_sum(w.volume, length)
+
+    return of
+
+
+def volume_slope(w: Window) -> FloatArray:
+    """Least-squares slope of the volume over 60 / mean volume."""
+    level, rise, _ = line_fit(w.volume, 60)
+    return rise / level
+
+
+def chaikin_oscillator(w: Window) -> FloatArray:
+    """EMA 3 − EMA 10 of the accumulation line's steps / mean volume of 10 (Chaikin)."""
+    flow = ratio((w.close - w.low) - (w.high - w.close), w.span) * w.volume
+    return (ema(flow, 3) - ema(flow, 10)) / rolling_mean(w.volume, 10)
+
+
+def price_impact(length: int) -> Formula:
+    """Kyle's (1985) lambda: slope of the return on signed volume, × mean volume / σ."""
+
+    def of(w: Window) -> FloatArray:
+        signed = np.sign(w.moves) * w.volume
+        slope = ratio(rolling_sum(w.returns * signed, length), rolling_sum(signed * signed, length))
+        value = ratio(slope * rolling_mean(w.volume, length), w.deviation(length))
+        return _where_traded(value, rolling_sum(w.volume, length))
+
+    return of
+
+
 def illiquidity(w: Window) -> FloatArray:
     """Amihud's (2002) |return| per money traded, of 20 against 240: ln(1 + ratio), ln 2 is usual."""
     size, money = np.abs(w.returns), w.typical * w.volume
@@ -124,6 +168,14 @@ FEATURES = (
     Feature("vwap_gap_60", "MTR", "(close − VWAP 60) / MTR 14", 60, vwap_gap(60)),
     Feature("vwap_gap_240", "MTR", "(close − VWAP 240) / MTR 14", 240, vwap_gap(240)),
     Feature("force_13", "−1..1", "Elder: EMA 13 of move × volume, normalised", ema_taps(13) + 1, force),
+    Feature("volume_sentiment_30", "−1..1", "Σ volume × body share / Σ volume", 30, sentiment(30)),
+    Feature("volume_sentiment_240", "−1..1", "Σ volume × body share / Σ volume", 240, sentiment(240)),
+    Feature("flow_divergence_60", "−1..1", "(net move / path − change of OBV / volume) / 2", 61, flow_divergence(60)),
+    Feature("volume_slope_60", "per candle", "least-squares slope / mean", 60, volume_slope),
+    Feature(
+        "chaikin_oscillator_3_10", "ratio", "Chaikin: EMA 3 − EMA 10 / SMA 10 volume", ema_taps(10), chaikin_oscillator
+    ),
+    Feature("kyle_impact_60", "1", "Kyle: slope of return on signed volume, scaled", 61, price_impact(60)),
     Feature("return_volume_30", "−1..1", "correlation of return and volume", 31, return_volume(30)),
     Feature("illiquidity_20_240", "ln", "Amihud: |return| / money, 20 against 240", 241, illiquidity),
 )

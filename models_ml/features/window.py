@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, update_wrapper
 from typing import TypeVar, cast
 
 import numpy as np
@@ -26,7 +26,26 @@ AT_CLOSE = "close of the row's candle"
 BASE_SECONDS = 60
 BASIS_POINTS = 1e4
 
+HOUR, LONG = 60, 4
+"""Candles before the wanted ones that a yardstick reads; a window is long from so many times that."""
+
+PARENTS = {240: 60, 1440: 60}
+"""Timeframes folded from another's bars instead of minutes. Fixed, for a sum by another way has other last bits."""
+
 Part = TypeVar("Part")
+Blend = Callable[[FloatArray], FloatArray]
+
+
+def series(make: Callable[["Window"], FloatArray]) -> cached_property[FloatArray]:
+    """A series computed once; a window that was cut from another takes the end of that one's."""
+
+    def of(window: "Window") -> FloatArray:
+        if window.source is None:
+            return make(window)
+        whole: FloatArray = getattr(window.source, make.__name__)
+        return whole[..., whole.shape[-1] - window.close.shape[-1] :]
+
+    return cached_property(update_wrapper(of, make))
 
 
 class Window:
@@ -50,7 +69,15 @@ class Window:
         self.volume: FloatArray
         self.open, self.high, self.low, self.close, self.volume = fields
         self.wanted_times = open_times if wanted is None else open_times[len(open_times) - wanted :]
+        self.source: Window | None = None
         self._shared: dict[str, object] = {}
+
+    def cut(self, steps: int) -> "Window":
+        """The last `steps` candles, the same of them wanted; what is elementwise is not computed again."""
+        first = max(len(self.open_times) - steps, 0)
+        part = Window(self.open_times[first:], self.fields[..., first:], len(self.wanted_times))
+        part.source = self
+        return part
 
     def shared(self, name: str, make: Callable[[], Part]) -> Part:
         """What `make` returns, computed once for this window."""
@@ -58,29 +85,29 @@ class Window:
             self._shared[name] = make()
         return cast(Part, self._shared[name])
 
-    @cached_property
+    @series
     def log_close(self) -> FloatArray:
         """Natural logarithm of the close."""
         return np.log(self.close)
 
-    @cached_property
+    @series
     def returns(self) -> FloatArray:
         """Log return of each close on the one before."""
         return change(self.log_close)
 
-    @cached_property
+    @series
     def moves(self) -> FloatArray:
         """Close minus the close before, in price units."""
         return change(self.close)
 
-    @cached_property
+    @series
     def true_range(self) -> FloatArray:
         """Wilder's true range (1978), in price units."""
         before = self.close[..., :-1]
         top = np.maximum(self.high[..., 1:], before)
         return padded(top - np.minimum(self.low[..., 1:], before), self.close.shape[-1])
 
-    @cached_property
+    @series
     def reach(self) -> FloatArray:
         """Mean true range of 14 candles, in price units: the yardstick of distances.
 
@@ -93,17 +120,17 @@ class Window:
         """Wilder's average true range of 14 candles (1978), in price units."""
         return wilder(self.true_range, 14)
 
-    @cached_property
+    @series
     def typical(self) -> FloatArray:
         """(high + low + close) / 3."""
         return (self.high + self.low + self.close) / 3
 
-    @cached_property
+    @series
     def span(self) -> FloatArray:
         """High minus low."""
         return self.high - self.low
 
-    @cached_property
+    @series
     def body(self) -> FloatArray:
         """Close minus open."""
         return self.close - self.open
@@ -120,6 +147,27 @@ class Window:
         """Lowest low of `length` candles."""
         return self.shared(f"lowest {length}", lambda: rolling_min(self.low, length))
 
+    @cached_property
+    def root(self) -> "Window":
+        """The window that this one was cut from: what it shares is shared by all cuts of it."""
+        return self if self.source is None else self.source
+
+    @cached_property
+    def near(self) -> "Window":
+        """Only the wanted steps and the hour before them, where that spares most of a long window."""
+        steps = len(self.wanted_times) + HOUR
+        if len(self.open_times) < LONG * steps:
+            return self
+        return Window(self.open_times[-steps:], self.fields[..., -steps:], len(self.wanted_times))
+
+    def wanted(self, values: FloatArray) -> FloatArray:
+        """The wanted steps of a series."""
+        return values[..., values.shape[-1] - len(self.wanted_times) :]
+
+    def tail(self, values: FloatArray, length: int) -> FloatArray:
+        """What windows of `length` that end at the wanted steps read of a series."""
+        return values[..., max(values.shape[-1] - len(self.wanted_times) - length + 1, 0) :]
+
     def before(self, steps: int = 1) -> "Window":
         """The same candles, each in the place of the one `steps` later."""
         return self.shared(f"before {steps}", lambda: Window(self.open_times, shifted(self.fields, steps)))
@@ -129,10 +177,28 @@ class Window:
         return self.shared(f"bars {minutes}", lambda: self._fold(minutes))
 
     def _fold(self, minutes: int) -> "Bars":
-        times, candles = aggregate(self.open_times, np.moveaxis(self.fields, 0, -1), minutes)
+        source = self.bars(PARENTS[minutes]).window if minutes in PARENTS else self
+        times, fields = folded(source.open_times, source.fields, minutes)
         ends = times + minutes * BASE_SECONDS
         done = np.searchsorted(ends, self.wanted_times + BASE_SECONDS, side="right") - 1
-        return Bars(Window(times, np.ascontiguousarray(np.moveaxis(candles, -1, 0))), done)
+        # Bars before the first that a wanted step reads need no value.
+        wanted = min(len(times) - int(done[0]), len(times))
+        return Bars(Window(times, fields, wanted), done)
+
+
+def folded(open_times: IntArray, fields: FloatArray, minutes: int) -> tuple[IntArray, FloatArray]:
+    """Open times (B,) and fields (5, I, B) of aligned candles of `minutes`; `aggregate` where candles are missing."""
+    if np.isnan(fields[3]).any() or not len(open_times):
+        times, candles = aggregate(open_times, np.moveaxis(fields, 0, -1), minutes)
+        return times, np.ascontiguousarray(np.moveaxis(candles, -1, 0))
+    buckets = open_times // (minutes * BASE_SECONDS)
+    starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+    out = np.empty((5, fields.shape[1], len(starts)))
+    out[0], out[3] = fields[0][:, starts], fields[3][:, np.r_[starts[1:], len(buckets)] - 1]
+    np.maximum.reduceat(fields[1], starts, axis=-1, out=out[1])
+    np.minimum.reduceat(fields[2], starts, axis=-1, out=out[2])
+    np.add.reduceat(fields[4], starts, axis=-1, out=out[4])
+    return buckets[starts] * minutes * BASE_SECONDS, out
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +209,9 @@ class Bars:
     done: IntArray  # (wanted,) index into the bars, −1 where none is complete yet
 
     def at_steps(self, values: FloatArray) -> FloatArray:
-        """Values per bar (I, B) as values per wanted base step (I, wanted)."""
-        return np.where(self.done < 0, np.nan, values[..., np.maximum(self.done, 0)])
+        """Values of all bars or of the wanted ones (I, bars) as values per wanted base step (I, wanted)."""
+        place = self.done - (len(self.window.open_times) - values.shape[-1])
+        return np.where(place < 0, np.nan, values[..., np.maximum(place, 0)])
 
 
 Formula = Callable[[Window], FloatArray]
@@ -155,7 +222,9 @@ class Feature:
     """One column: what it is called, means, comes from, and how far back it looks.
 
     `lookback` counts base candles, the row's own included; 0 means that it reads the clock only. The value is unknown
-    (NaN) unless every one of them is there. `minutes` is the timeframe that the formula runs on.
+    (NaN) unless every one of them is there, but for a share of `holes` that a formula over bars can do without.
+    `minutes` is the timeframe that the formula runs on. With `parts` the value is a `blend` of other columns,
+    (parts, I, rows) → (I, rows), and `of` is not asked.
     """
 
     name: str
@@ -165,6 +234,9 @@ class Feature:
     of: Formula
     known: str = AT_CLOSE
     minutes: int = 1
+    holes: float = 0.0
+    parts: tuple[str, ...] = ()
+    blend: Blend | None = None
 
     def on(self, minutes: int, label: str) -> "Feature":
         """The same formula over the completed candles of a higher timeframe.

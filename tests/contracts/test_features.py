@@ -23,7 +23,7 @@ from models_ml.features import (
 )
 from models_ml.features import matrix as matrix_module
 from models_ml.features.reference import PAGE, page
-from models_ml.features.registry import VERSION
+from models_ml.features.registry import NO_SOURCE, VERSION
 from tests.models_ml.features.walks import flat, minutes, walk
 
 Build = Callable[[IntArray, FloatArray], FloatArray]
@@ -72,9 +72,9 @@ def full(times: IntArray, candles: FloatArray) -> FloatArray:
 
 
 def test_registry_is_complete_and_well_formed() -> None:
-    assert len(COLUMNS) >= 80
+    assert len(COLUMNS) >= 300
     assert len(set(COLUMNS)) == len(COLUMNS)
-    assert 0 < LOOKBACK <= 1440
+    assert 0 < LOOKBACK <= 2880
     assert {"trend", "momentum", "volatility", "volume", "statistics", "candlesticks", "calendar"} <= set(
         FEATURE_GROUPS
     )
@@ -87,7 +87,7 @@ def test_registry_is_complete_and_well_formed() -> None:
 
 
 def test_every_timeframe_of_the_context_is_there() -> None:
-    for label in ("5m", "15m", "1h"):
+    for label in ("5m", "15m", "30m", "1h", "4h", "1d"):
         assert sum(name.endswith(f"_{label}") for name in COLUMNS) >= 8
 
 
@@ -166,11 +166,18 @@ def test_warm_up_ends_exactly_at_the_look_back(full: FloatArray) -> None:
 def test_oldest_candle_of_the_look_back_counts() -> None:
     """A declared look-back longer than the formula's would throw known rows away after each gap."""
     idle = {"pattern_", "age_of_", "streak", "channel_", "aroon", "ichimoku", "stochastic_rsi", "drawdown", "williams"}
+    idle |= {"supertrend", "parabolic", "candles_", "swing_", "break_of", "change_of", "double_", "head_", "triangle"}
+    idle |= {"wedge", "fair_value_gap_", "session_", "day_place", "day_breadth"}  # the day is as old as the clock says
     times = minutes(STEPS + 60)
     candles = walk(24, STEPS + 60, seed=5)
     silent = []
     for n, feature in enumerate(FEATURES):
-        if feature.lookback and feature.minutes == 1 and not any(feature.name.startswith(name) for name in idle):
+        if (
+            feature.lookback
+            and feature.minutes == 1
+            and not feature.parts
+            and not any(feature.name.startswith(name) for name in idle)
+        ):
             other = candles.copy()
             other[:, -feature.lookback] *= [1.3, 1.5, 1.1, 1.2, 40]
             apart = build(times, other, 1)[..., n] != build(times, candles, 1)[..., n]
@@ -194,9 +201,36 @@ def test_gap_spoils_its_look_back_and_nothing_else(
     holed[1, gap] = np.nan
     built = build(times, holed)
     for n, feature in enumerate(FEATURES):
-        expected = full[..., n].copy()
-        expected[1, gap : gap + feature.lookback] = np.nan
+        expected, inside = full[..., n].copy(), slice(gap, gap + feature.lookback)
+        expected[1, inside] = np.nan
+        if feature.parts:  # known where its parts are
+            places = [COLUMNS.index(part) for part in feature.parts]
+            unknown = np.isnan(built[1, inside, :][:, places]).any(axis=1)
+            np.testing.assert_array_equal(np.isnan(built[1, inside, n]), unknown, err_msg=feature.name)
+        if feature.parts or feature.holes:  # what it makes of the rest is tested with the feature
+            expected[1, inside] = built[1, inside, n]
         np.testing.assert_array_equal(built[..., n], expected, err_msg=feature.name)
+
+
+def test_long_bars_do_without_a_twentieth_and_not_more(times: IntArray, candles: FloatArray) -> None:
+    patient = [n for n, feature in enumerate(FEATURES) if feature.holes]
+    assert len(patient) >= 30
+    for share, known in ((0.04, True), (0.06, False)):
+        holed = candles.copy()
+        day = np.arange(STEPS - 1441, STEPS - 1)
+        holed[1, day[:: int(1 / share)]] = np.nan  # in every bar, whatever its look-back
+        before = np.arange(STEPS - 2882, STEPS - 1441)
+        holed[1, before[:: int(1 / share)]] = np.nan
+        row = build(times, holed, 1)[1, 0]
+        names = {COLUMNS[n] for n in patient if np.isnan(row[n]) == known}
+        bare = {FEATURES[n].name for n in patient if FEATURES[n].lookback < 300}
+        assert names <= bare, (share, names)
+
+
+def test_no_source_is_no_column() -> None:
+    assert NO_SOURCE
+    assert not set(NO_SOURCE) & set(COLUMNS)
+    assert all(name in PAGE.read_text(encoding="utf-8") for name in NO_SOURCE)
 
 
 @pytest.mark.parametrize(("field", "value"), [(0, 0.0), (1, np.inf), (2, -5.0), (3, np.nan), (4, -1.0), (4, np.nan)])
@@ -250,7 +284,8 @@ def test_many_instruments_and_long_histories_are_cut_into_blocks() -> None:
 
 def test_no_column_is_a_price_or_volume_level(times: IntArray, candles: FloatArray, full: FloatArray) -> None:
     scaled = candles * [4096, 4096, 4096, 4096, 7]
-    assert differing(build(times, scaled), full, tolerance=1e-6) == []
+    apart = differing(build(times, scaled), full, tolerance=1e-6)
+    assert all(name.startswith("round_place") for name in apart), apart  # round numbers are those of one scale
 
 
 def test_flat_market_is_known_and_neutral(times: IntArray) -> None:

@@ -11,7 +11,7 @@ from django.conf import settings
 from lib import clock
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run, Venue
-from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.features import COLUMNS, FEATURES_HASH, WARM_UP, build
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import QUICK
 from models_ml.tasks import retrain, training_command
@@ -82,20 +82,20 @@ def btc(db: None) -> Instrument:
 
 
 def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> None:
-    store_walk(btc, END, LOOKBACK + 50)
+    store_walk(btc, END, WARM_UP + 50)
     until = clock.epoch(END)
     samples = samples_of([btc.pk], until, days=4)
     times, ohlcv = load_ohlcv(btc.pk, 0, until)
     np.testing.assert_array_equal(samples.open_times, times)
     np.testing.assert_array_equal(samples.ohlcv[0], ohlcv)
     np.testing.assert_array_equal(samples.features[0], build(times, ohlcv[None])[0].astype(np.float32))
-    assert samples.index.tolist() == [[0, row] for row in range(LOOKBACK, LOOKBACK + 50)]
+    assert samples.index.tolist() == [[0, row] for row in range(WARM_UP, WARM_UP + 50)]
     assert samples.features.shape[2] == len(COLUMNS)
     assert samples.market.tolist() == [btc.pk]
 
 
 def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:
-    store_walk(btc, END, LOOKBACK + 50)
+    store_walk(btc, END, WARM_UP + 50)
     until = clock.epoch(END) - 30 * 60
     samples = samples_of([btc.pk], until, days=4)
     assert samples.open_times[-1] == until - 60
@@ -103,7 +103,7 @@ def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:
 
 
 def test_a_missing_candle_is_no_row(btc: Instrument) -> None:
-    store_walk(btc, END - timedelta(minutes=11), LOOKBACK + 20)
+    store_walk(btc, END - timedelta(minutes=11), WARM_UP + 20)
     store_walk(btc, END, 10)
     samples = samples_of([btc.pk], clock.epoch(END), days=4)
     missing = np.flatnonzero(~np.isfinite(samples.ohlcv[0, :, 3])).tolist()
@@ -132,13 +132,13 @@ def test_without_a_day_of_candles_it_says_so(btc: Instrument, minutes: int) -> N
 
 
 def test_until_bounds_what_is_read(btc: Instrument) -> None:
-    store_walk(btc, END, LOOKBACK + 1500)
+    store_walk(btc, END, WARM_UP + 1500)
     with pytest.raises(NothingToTrainError):
         train(btc.venue, profile=QUICK, score=panel_score, until=END - timedelta(minutes=200))
 
 
 def test_only_followed_or_named_instruments_are_read(btc: Instrument) -> None:
-    store_walk(btc, END, LOOKBACK + 1500)
+    store_walk(btc, END, WARM_UP + 1500)
     Instrument.objects.filter(pk=btc.pk).update(followed=False)
     with pytest.raises(NothingToTrainError):
         train(btc.venue, profile=QUICK, score=panel_score)
@@ -155,7 +155,7 @@ class _StopError(Exception):
 
 def test_an_interrupted_training_is_marked_failed_and_raises(btc: Instrument) -> None:
     """Fault 20: whatever ends it, the registry is as it was."""
-    store_walk(btc, END, LOOKBACK + 1500)
+    store_walk(btc, END, WARM_UP + 1500)
 
     def stop(run: TrainingRun) -> None:
         if run.voter:

@@ -52,7 +52,8 @@ def test_columns_are_of_modest_size(bitcoin: tuple[IntArray, FloatArray]) -> Non
     """A price level would stand out by orders of magnitude; basis points and z-scores do not."""
     built = build(*bitcoin)[0, LOOKBACK:]
     large = {COLUMNS[n]: float(size) for n, size in enumerate(np.abs(built).max(axis=0)) if size > 100}
-    assert all("deviation" in name or "band_width" in name for name in large), large
+    levels = ("deviation", "band_width", "keltner_width", "rate_of_change")  # in basis points of the price
+    assert all(name.startswith(levels) for name in large), large
 
 
 def test_no_column_is_constant(bitcoin: tuple[IntArray, FloatArray]) -> None:
@@ -90,7 +91,16 @@ def test_euro_without_volume_is_known_but_for_volume(euro: tuple[IntArray, Float
         if feature.name in volume or feature.name.startswith("relative_volume"):
             assert not known.any(), feature.name
             continue
+        if feature.parts:
+            parts = [COLUMNS.index(part) for part in feature.parts]
+            np.testing.assert_array_equal(known, ~np.isnan(built[:, parts]).any(axis=1), err_msg=feature.name)
+            continue
         length = feature.lookback
+        if feature.holes:
+            share = np.convolve(missing, np.ones(length), "full")[: len(missing)] / length
+            assert not known[share > feature.holes].any(), feature.name
+            assert not known[: length - 1].any(), feature.name
+            continue
         holes = np.convolve(missing, np.ones(length), "full")[: len(missing)] > 0 if length else np.zeros_like(missing)
         holes[: max(length - 1, 0)] = True
         np.testing.assert_array_equal(known, ~holes, err_msg=feature.name)

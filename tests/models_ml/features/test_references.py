@@ -1,5 +1,6 @@
 """The standard indicators against TA-Lib on a long walk, after its endless memory has faded."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -54,6 +55,32 @@ def granville(o: FloatArray, h: FloatArray, lo: FloatArray, c: FloatArray, v: Fl
     return (line - np.roll(line, 20)) / talib.SUM(v, 20)
 
 
+def chaikin_oscillator(o: FloatArray, h: FloatArray, lo: FloatArray, c: FloatArray, v: FloatArray) -> FloatArray:
+    """On the steps of the accumulation line."""
+    flow = np.diff(talib.AD(h, lo, c, v), prepend=0)
+    return (talib.EMA(flow, 3) - talib.EMA(flow, 10)) / talib.SMA(v, 10)
+
+
+def choppiness(o: FloatArray, h: FloatArray, lo: FloatArray, c: FloatArray, v: FloatArray) -> FloatArray:
+    before = np.roll(c, 1)
+    top, bottom = talib.MAX(np.maximum(h, before), 60), talib.MIN(np.minimum(lo, before), 60)
+    path: FloatArray = 60 * talib.SMA(talib.TRANGE(h, lo, c), 60) / (top - bottom)
+    return np.log(path) / math.log(60)
+
+
+def mean_gap(mean: Callable[[FloatArray, int], FloatArray], length: int) -> Reference:
+    return lambda o, h, lo, c, v: (c - mean(c, length)) / mean_range(h, lo, c)
+
+
+def moves(close: FloatArray) -> FloatArray:
+    out: FloatArray = np.diff(close, prepend=close[0])
+    return out
+
+
+def round_step(close: FloatArray, digits: int) -> FloatArray:
+    return np.array([10.0 ** (len(str(int(price))) - digits) for price in close])
+
+
 REFERENCES: dict[str, tuple[Reference, float]] = {
     "rsi_7": (lambda o, h, lo, c, v: talib.RSI(c, 7) / 50 - 1, EXPONENTIAL),
     "rsi_14": (lambda o, h, lo, c, v: talib.RSI(c, 14) / 50 - 1, EXPONENTIAL),
@@ -68,6 +95,21 @@ REFERENCES: dict[str, tuple[Reference, float]] = {
     "ema_gap_20": (lambda o, h, lo, c, v: (c - talib.EMA(c, 20)) / mean_range(h, lo, c), 1e-3),
     "ema_gap_50": (lambda o, h, lo, c, v: (c - talib.EMA(c, 50)) / mean_range(h, lo, c), 1e-3),
     "sma_gap_60": (lambda o, h, lo, c, v: (c - talib.SMA(c, 60)) / mean_range(h, lo, c), 1e-8),
+    **{f"ema_gap_{n}": (mean_gap(talib.EMA, n), 1e-3) for n in (5, 10, 12, 26, 100, 200)},
+    **{f"sma_gap_{n}": (mean_gap(talib.SMA, n), 1e-8) for n in (5, 10, 20, 50, 100, 200)},
+    **{f"wma_gap_{n}": (mean_gap(talib.WMA, n), 1e-8) for n in (5, 10, 50, 100, 200)},
+    "macd_signal": (macd_over(1), 1e-3),
+    "rsi_21": (lambda o, h, lo, c, v: talib.RSI(c, 21) / 50 - 1, EXPONENTIAL),
+    "rsi_simple_14": (lambda o, h, lo, c, v: talib.SUM(moves(c), 14) / talib.SUM(np.abs(moves(c)), 14), 1e-8),
+    "rate_of_change_12": (lambda o, h, lo, c, v: talib.ROC(c, 12) * 100, 1e-8),
+    "chaikin_oscillator_3_10": (chaikin_oscillator, 1e-5),
+    "choppiness_60": (choppiness, 1e-9),
+    "volume_sentiment_240": (
+        lambda o, h, lo, c, v: talib.SUM((c - o) / (h - lo) * v, 240) / talib.SUM(v, 240),
+        1e-9,
+    ),
+    "round_place_2": (lambda o, h, lo, c, v: 2 * (c / round_step(c, 2) - np.round(c / round_step(c, 2))), 1e-9),
+    "round_place_3": (lambda o, h, lo, c, v: 2 * (c / round_step(c, 3) - np.round(c / round_step(c, 3))), 1e-9),
     "wma_gap_20": (lambda o, h, lo, c, v: (c - talib.WMA(c, 20)) / mean_range(h, lo, c), 1e-8),
     "band_place_20": (lambda o, h, lo, c, v: bands_place(c), 1e-5),
     "aroon_25": (lambda o, h, lo, c, v: talib.AROONOSC(h, lo, 25) / 100, 1e-12),

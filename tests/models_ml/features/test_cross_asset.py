@@ -1,0 +1,111 @@
+"""Several instruments together: by plain loops, and never from the future."""
+
+import numpy as np
+import pytest
+
+from markets.values import FloatArray
+from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_LOOKBACK, build_cross, dollar_side
+from tests.models_ml.features.walks import walk
+
+STEPS = CROSS_LOOKBACK + 120
+SIDES = np.array([1.0, -1.0, -1.0, 1.0, 0.0])
+
+
+@pytest.fixture(scope="module")
+def candles() -> FloatArray:
+    """Five instruments that share half of their moves."""
+    one = walk(5, STEPS, seed=4, tick=1e-7)
+    shared = np.exp(np.cumsum(np.random.default_rng(1).normal(0, 5e-4, STEPS)))
+    out: FloatArray = one * np.concatenate([np.repeat(shared[:, None], 4, axis=1), np.ones((STEPS, 1))], axis=1)
+    return out
+
+
+def plain(candles: FloatArray, row: int, who: int) -> dict[str, float]:
+    """The columns of one instrument at one row."""
+    close = candles[:, : row + 1, 3]
+    r = np.diff(np.log(close), axis=1)
+    size = np.array(
+        [
+            [np.sqrt(np.mean(r[i, n - 59 : n + 1] ** 2)) if n >= 59 else np.nan for n in range(r.shape[1])]
+            for i in range(5)
+        ]
+    )
+    own = (r / size)[:, -320:]
+    rest = [i for i in range(5) if i != who]
+    factor = own[rest].mean(axis=0)
+    paired = [i for i in rest if SIDES[i]]
+    basket = (own[paired] * SIDES[paired, None]).mean(axis=0)
+
+    def residual(explains: FloatArray) -> FloatArray:
+        left = np.full(320, np.nan)
+        for n in range(239, 320):
+            x, y = explains[n - 239 : n + 1], own[who, n - 239 : n + 1]
+            left[n] = own[who, n] - (x * y).sum() / (x * x).sum() * explains[n]
+        return left
+
+    def over(values: FloatArray, n: int) -> float:
+        return float(values[-n:].sum() / np.sqrt(np.mean(values[-60:] ** 2)) / np.sqrt(n))
+
+    hour = own[:, -60:].sum(axis=1)
+    left = residual(factor)
+    y = own[who, -60:]
+    return {
+        "market_return_1": over(factor, 1),
+        "market_return_15": over(factor, 15),
+        "own_residual_5": over(left, 5),
+        "own_residual_60": over(left, 60),
+        "market_correlation_60": float(np.corrcoef(y, factor[-60:])[0, 1]),
+        "market_correlation_240": float(np.corrcoef(own[who, -240:], factor[-240:])[0, 1]),
+        "market_lead_60": float(np.mean(y * factor[-61:-1]) / np.sqrt(np.mean(y**2) * np.mean(factor[-61:-1] ** 2))),
+        "market_breadth_15": float(np.sign(own[:, -15:].sum(axis=1)).mean()),
+        "market_standing_60": float((np.sum(hour < hour[who]) - np.sum(hour > hour[who])) / 4),
+        "market_dispersion_60": float(np.sqrt(np.mean(left[-60:] ** 2) / np.mean(y**2))),
+        "dollar_return_15": over(basket, 15),
+        "dollar_residual_15": over(residual(basket), 15) if SIDES[who] else np.nan,
+    }
+
+
+@pytest.mark.parametrize("who", range(5))
+def test_columns_equal_a_plain_loop(candles: FloatArray, who: int) -> None:
+    built = build_cross(candles, dollar=SIDES)
+    for row in (STEPS - 1, STEPS - 20):
+        for name, expected in plain(candles, row, who).items():
+            found = built[who, row, CROSS_COLUMNS.index(name)]
+            assert found == pytest.approx(expected, rel=1e-6, nan_ok=True), name
+
+
+def test_known_from_the_look_back_on(candles: FloatArray) -> None:
+    built = build_cross(candles, dollar=SIDES)[:4]
+    assert np.isfinite(built[:, CROSS_LOOKBACK - 1 :]).all()
+    residual = [n for n, name in enumerate(CROSS_COLUMNS) if "residual" in name]
+    assert np.isnan(built[:, CROSS_LOOKBACK - 2][:, residual]).all()
+
+
+def test_the_future_changes_nothing(candles: FloatArray) -> None:
+    full = build_cross(candles, dollar=SIDES)
+    for cut in (30, 100, 290, CROSS_LOOKBACK, STEPS - 1):
+        np.testing.assert_array_equal(build_cross(candles[:, :cut], dollar=SIDES), full[:, :cut])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40])
+def test_last_rows_are_the_tail_of_all(candles: FloatArray, rows: int) -> None:
+    full = build_cross(candles, dollar=SIDES)
+    np.testing.assert_array_equal(build_cross(candles, rows, dollar=SIDES), full[:, STEPS - rows :])
+
+
+def test_too_few_others_leave_all_unknown_but_the_dollar_needs_pairs(candles: FloatArray) -> None:
+    assert np.isnan(build_cross(candles[:2], 1)).all()
+    built = build_cross(candles, 1)
+    assert np.isnan(built[..., [n for n, name in enumerate(CROSS_COLUMNS) if name.startswith("dollar")]]).all()
+
+
+def test_a_gap_of_another_leaves_the_mean_of_the_rest(candles: FloatArray) -> None:
+    holed = candles.copy()
+    holed[4, -200] = np.nan
+    built = build_cross(holed, 1)
+    place = CROSS_COLUMNS.index("market_return_1")
+    assert np.isfinite(built[:4, 0, place]).all()
+
+
+def test_sides_of_the_dollar() -> None:
+    assert [dollar_side(pair) for pair in ("USD/JPY", "EUR/USD", "EUR/GBP", "BTC/USDT")] == [1, -1, 0, 0]
