@@ -11,7 +11,7 @@ from markets.runs import current_run
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """The market the pages show, the viewer, what their money needs, who looks as somebody else, and the id that an error page prints."""
+    """The market the pages show, the viewer and their unpaid bills, who looks as whom, an error page's id."""
     viewer, in_billing = getattr(request, "viewer", None), request.path.startswith("/billing/")
     return {
         "run": current_run(),

@@ -1,7 +1,6 @@
 """Instruments and candles over REST, and what operators see."""
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
@@ -10,6 +9,7 @@ from markets.candles import Source, store_closed
 from markets.models import FeedState, Instrument, Refusal, Run
 from markets.quality import SeriesState, write_states
 from tests.markets.worlds import START, at, make_instrument, make_venue, series
+from tests.people import Person
 
 pytestmark = pytest.mark.django_db
 NOW = at(START + 86_400 * 2)
@@ -77,19 +77,16 @@ def test_bad_questions_get_one_clear_sentence(
 
 
 @pytest.mark.parametrize("word", ["venue", "instrument", "feedstate", "run", "refusal", "dayquality"])
-def test_operators_can_look_at_all_of_it(client: Client, btc: Instrument, word: str) -> None:
+def test_operators_can_look_at_all_of_it(operator: Person, btc: Instrument, word: str) -> None:
     write_states(btc.venue_id, [SeriesState(None, FeedState.State.DOWN, detail="<b>cut</b>")], at(START))
     Refusal.objects.create(instrument=btc, day=NOW.date(), reason="nan", count=2, sample={"ohlcv": ["nan"]})
-    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")
-    client.force_login(boss)
-    page = client.get(reverse(f"admin:markets_{word}_changelist"))
+    page = operator.client.get(reverse(f"admin:markets_{word}_changelist"))
     assert page.status_code == 200
     assert b"<b>cut</b>" not in page.content
 
 
-def test_the_tick_is_all_an_operator_may_change(client: Client, btc: Instrument) -> None:
-    boss = get_user_model().objects.create_superuser(email="boss@example.org", password="x")
-    client.force_login(boss)
+def test_the_tick_is_all_an_operator_may_change(operator: Person, btc: Instrument) -> None:
+    client = operator.client
     client.post(reverse("admin:markets_instrument_change", args=[btc.pk]), {"symbol": "HACK"})
     btc.refresh_from_db()
     assert (btc.symbol, btc.followed) == ("BTC/USDT", False)

@@ -129,5 +129,6 @@ class TestOwner:
             "candor_audit_chain",
             "candor_audit_chain_rows",
             "candor_audit_heads",
+            "candor_forget_language_calls",
         }
         assert all("search_path=public, pg_temp" in str(config) for _name, config in found)
