@@ -29,7 +29,7 @@ from markets.opening import Opened
 from markets.runs import start_run
 from markets.validation import CandleRows
 from signals.models import Round
-from signals.rounds import BARS
+from signals.rounds import BARS, TAINT_BARS
 from tests.database import connect
 from tests.faults.counts import times
 from tests.faults.installation import READY_S, Processes
@@ -248,7 +248,7 @@ class Stage:
             instruments=self.ids(),
             since=self.since,
             until=until,
-            window=BARS,
+            window=TAINT_BARS,
             clock=self.journal,
         )
 
