@@ -31,7 +31,7 @@ from markets.runs import start_run
 from markets.validation import CandleRows
 from markets.venues import Venue
 from signals.models import Round
-from signals.rounds import BARS
+from signals.rounds import BARS, TAINT_BARS
 from tests.database import connect
 from tests.faults.counts import times
 from tests.faults.installation import READY_S, Processes
@@ -251,7 +251,7 @@ class Stage:
             instruments=self.ids(),
             since=self.since,
             until=until,
-            window=BARS,
+            window=TAINT_BARS,
             clock=self.journal,
         )
 
