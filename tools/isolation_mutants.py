@@ -138,7 +138,19 @@ def _tried(tree: Path, mutant: Mutant) -> list[str]:
     file.write_text(text.replace(mutant.before, mutant.after))
     try:
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:logging", "-p", "no:cacheprovider", "tests/isolation"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-n",
+                "2",
+                "-p",
+                "no:logging",
+                "-p",
+                "no:cacheprovider",
+                "tests/isolation",
+            ],
             cwd=tree,
             capture_output=True,
             text=True,

@@ -30,6 +30,7 @@ UPDATE accounts_auditentry SET actor = 'user:' || user_id WHERE user_id IS NOT N
 """
 
 CHAIN = f"""
+SET CONSTRAINTS ALL IMMEDIATE;  -- what was just rewritten is checked now: a table with checks to come takes no ALTER
 ALTER TABLE accounts_auditentry ALTER personal SET DEFAULT '{{}}', ALTER salt SET DEFAULT '',
   ALTER personal_sha256 SET DEFAULT '', ALTER previous SET DEFAULT '', ALTER hash SET DEFAULT '',
   ALTER request_id SET DEFAULT '';
