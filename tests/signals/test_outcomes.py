@@ -11,7 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from pytest_django import DjangoCaptureOnCommitCallbacks
+from structlog.testing import capture_logs
 
 from lib.postgres import ensure_partitions
 from markets.models import Candle, CandleRevision, Instrument, Run
@@ -226,6 +228,24 @@ def test_what_a_recording_does_not_hold_is_void_at_its_end(run: Run, btc: Instru
     resolve_due(run, LATER, final=True)
     assert (outcome_of(missing).result, outcome_of(missing).reason) == ("void", "recording_ended")
     assert outcome_of(judged).result == "won"
+
+
+def counted(result: str) -> float:
+    return REGISTRY.get_sample_value("candor_outcomes_total", {"result": result}) or 0.0
+
+
+def test_outcomes_are_counted_and_what_is_void_is_logged(run: Run, btc: Instrument) -> None:
+    missing = issue(run, btc, CLOSE)
+    issue(run, instruments_of(run)[1], CLOSE)
+    store(instruments_of(run)[1], CLOSE, 100, 101)
+    before = {result: counted(result) for result in ("won", "lost", "void")}
+    with capture_logs() as logs:
+        resolve_due(run, LATER, final=True)
+    assert {result: counted(result) - before[result] for result in before} == {"won": 1, "lost": 0, "void": 1}
+    told = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert told == [
+        {"event": "signal_void", "log_level": "warning", "signal_id": missing.pk, "reason": "recording_ended"}
+    ]
 
 
 def test_the_end_of_a_recording_judges_what_has_not_expired_yet(run: Run, btc: Instrument) -> None:
