@@ -57,7 +57,8 @@ def test_rows_of_the_first_release_are_carried_over(old: str) -> None:
     with psycopg.connect(old, autocommit=True) as raw:
         raw.execute("SELECT set_config('app.operator', 'on', false)")
         found: list[tuple[Any, ...]] = raw.execute(
-            "SELECT chain, number, actor, action, personal, length(hash) FROM accounts_auditentry ORDER BY chain, number"
+            "SELECT chain, number, actor, action, personal, length(hash)"
+            " FROM accounts_auditentry ORDER BY chain, number"
         ).fetchall()
     assert [row[:2] for row in found] == [(0, 1), (1, 1), (1, 2)]
     assert [row[5] for row in found] == [64, 64, 64]
