@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.asked", "tests.database", "tests.people", "tests.sharing", "tests.trained"]
+pytest_plugins = [
+    "tests.asked",
+    "tests.billing.shop",
+    "tests.database",
+    "tests.people",
+    "tests.sharing",
+    "tests.smtp_sink",
+    "tests.trained",
+]
 
 
 def data_folder() -> Path:

@@ -8,7 +8,9 @@ from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
+from pytest_django import Settings
 
 
 @dataclass
@@ -37,3 +39,12 @@ def smtp_sink() -> Iterator[SmtpSink]:
         yield sink
     finally:
         controller.stop()
+
+
+@pytest.fixture
+def sink(settings: Settings) -> Iterator[SmtpSink]:
+    """A real SMTP server on loopback that Django sends to."""
+    with smtp_sink() as running:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = running.host, running.port
+        yield running

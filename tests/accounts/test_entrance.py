@@ -17,7 +17,7 @@ from accounts.models import AuditEntry, Membership, Organization, Role, User
 from accounts.scoping import acting_as
 from tests.factories import PASSWORD, make_user
 from tests.people import Person, lasting
-from tests.smtp_sink import SmtpSink, smtp_sink
+from tests.smtp_sink import SmtpSink
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,15 +30,6 @@ def fresh_limits() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture
-def sink(settings: Settings) -> Iterator[SmtpSink]:
-    """A real SMTP server on loopback that Django sends to."""
-    with smtp_sink() as running:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = running.host, running.port
-        yield running
 
 
 def sign_up(client: Client, **changes: str) -> int:

@@ -1,13 +1,16 @@
 """A shop to buy in: the sandbox over real HTTP, cards, and events delivered in whatever order a test wants."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import stripe
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import Organization
 from accounts.scoping import scope_to
@@ -75,6 +78,18 @@ class Shop:
         """Do what the worker would do with every event that is not done."""
         undone = StripeEvent.objects.filter(state__in=["received", "failed"]).order_by("pk")
         return [done for pk in undone.values_list("pk", flat=True) if (done := work(pk)) is not None]
+
+
+@pytest.fixture
+def shop(settings: Settings, db: None) -> Iterator[Shop]:
+    """Billing switched on, against a fresh sandbox that keeps its events until they are asked for."""
+    with Sandbox() as sandbox:
+        sandbox.hold()
+        settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = sandbox.key, sandbox.url
+        settings.STRIPE_WEBHOOK_SECRETS = SECRETS
+        cache.clear()
+        yield Shop(sandbox)
+    cache.clear()
 
 
 def sign(text: str, secret: str, age_s: int = 0) -> str:

@@ -1,28 +1,12 @@
 """Buying a plan with a real browser, through the policy that says where forms may lead."""
 
-from collections.abc import Iterator
-
 import pytest
-from django.core.cache import cache
 from playwright.sync_api import expect
-from pytest_django import Settings
 
-from billing.sandbox.server import Sandbox
-from tests.billing.shop import SECRETS, Shop, plan_of
+from tests.billing.shop import Shop, plan_of
 from tests.browser.conftest import OpenPage, Watched
 from tests.browser.test_pages import NARROW, SMALL_TARGETS, TAGS, axe
 from tests.people import Person
-
-
-@pytest.fixture
-def shop(settings: Settings, transactional_db: None) -> Iterator[Shop]:
-    with Sandbox() as sandbox:
-        sandbox.hold()
-        settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = sandbox.key, sandbox.url
-        settings.STRIPE_WEBHOOK_SECRETS = SECRETS
-        cache.clear()
-        yield Shop(sandbox)
-    cache.clear()
 
 
 def test_from_the_table_of_plans_to_the_payment_page_and_back(

@@ -1,11 +1,9 @@
 """A customer's whole way, in a real browser: from signing up to being forgotten."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
@@ -14,37 +12,20 @@ from accounts.erasing import erase_due
 from accounts.models import DataExport, Organization, User
 from accounts.scoping import acting_as
 from accounts.tasks import make_person_export
-from billing.sandbox.server import Sandbox
 from lib.clock import wall_now
 from tests.accounts.identity.doing import code_of, link_in
-from tests.billing.shop import SECRETS, Shop
+from tests.billing.shop import Shop
 from tests.browser.conftest import OpenPage, Watched
-from tests.smtp_sink import SmtpSink, smtp_sink
+from tests.smtp_sink import SmtpSink
 
 GRACE, HOPPER, PASSWORD = "grace@hopper.example", "howard@hopper.example", "analytical engine"
 CARD = {"#name": "Grace Hopper", "#number": "4242 4242 4242 4242", "#expiry": "12 / 40", "#cvc": "123"}
 
 
-@pytest.fixture
-def sink(settings: Settings, tmp_path: Path) -> Iterator[SmtpSink]:
-    """As on a server: mail leaves over SMTP, and an address is confirmed before the first sign-in."""
+@pytest.fixture(autouse=True)
+def as_on_a_server(settings: Settings, sink: SmtpSink, tmp_path: Path) -> None:
+    """Mail leaves over SMTP, and an address is confirmed before the first sign-in."""
     settings.VAR_DIR, settings.ACCOUNT_EMAIL_VERIFICATION = tmp_path, "mandatory"
-    with smtp_sink() as running:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = running.host, running.port
-        yield running
-
-
-@pytest.fixture
-def shop(settings: Settings, transactional_db: None) -> Iterator[Shop]:
-    """Billing against the sandbox, whose events wait until the test delivers them."""
-    with Sandbox() as sandbox:
-        sandbox.hold()
-        settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE = sandbox.key, sandbox.url
-        settings.STRIPE_WEBHOOK_SECRETS = SECRETS
-        cache.clear()
-        yield Shop(sandbox)
-    cache.clear()
 
 
 def sign_up(page: Page, email: str, sink: SmtpSink) -> None:

@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 from django.core.cache import cache
-from pytest_django import Settings
 
 from accounts.models import User
 from tests.accounts.identity.doing import PERIOD_S, Browser, signed_in
 from tests.factories import make_organization, make_user
-from tests.smtp_sink import SmtpSink, smtp_sink
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +19,6 @@ def fresh_limits() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture
-def sink(settings: Settings) -> Iterator[SmtpSink]:
-    """A real SMTP server on loopback that Django sends to."""
-    with smtp_sink() as running:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = running.host, running.port
-        yield running
 
 
 @pytest.fixture

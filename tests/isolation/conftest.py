@@ -1,5 +1,0 @@
-"""What the walk takes from the other batteries."""
-
-from tests.billing.conftest import shop
-
-__all__ = ["shop"]
