@@ -22,7 +22,10 @@ _lock = Lock()
 
 
 def champions(venue_id: int, market_class: str) -> dict[str, LoadedModel | AbstainReason]:
-    """Seat → its loaded champion, or CORRUPT where its files are not what was written. Untrained seats are absent."""
+    """Seat → its loaded champion, or why it has none; untrained seats are absent.
+
+    CORRUPT: its files are not what was written. TOO_OLD: it learned from the feature columns of an earlier release.
+    """
     versions = ModelVersion.objects.filter(
         venue_id=venue_id, market_class=market_class, state=ModelVersion.State.CHAMPION
     )
@@ -53,6 +56,9 @@ def _read(version: ModelVersion) -> LoadedModel | AbstainReason:
     folder = Path(settings.ARTIFACTS_DIR) / version.path
     try:
         voter = artifacts.read(folder, version.voter, version.sha256, FEATURES_HASH)
+    except artifacts.WrongFeatures as error:  # sound, but of an earlier release: training takes it from here
+        log.warning("model_outdated", voter=version.voter, model_id=version.pk, error=str(error))
+        return AbstainReason.TOO_OLD
     except CorruptArtifact as error:
         log.error("model_refused", voter=version.voter, model_id=version.pk, error=str(error))  # noqa: TRY400  # it says all
         return AbstainReason.CORRUPT

@@ -11,7 +11,7 @@ ABSTENTIONS = {
     "untrained": "untrained: it has no model yet",
     "no_key": "no key is set for it",
     "no_book": "no order book on this instrument",
-    "too_old": "its model is past the age limit",
+    "too_old": "its model is past the age limit, or of an earlier release",
     "deadline": "did not answer in time",
     "failed": "failed on this minute",
     "bad_input": "its input was incomplete",

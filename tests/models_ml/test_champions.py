@@ -9,7 +9,9 @@ from django.conf import settings
 
 from lib import clock
 from markets.models import Run
+from models_ml import artifacts
 from models_ml.champions import calibration_of, champions, warm
+from models_ml.features import FEATURES_HASH
 from models_ml.models import Calibration, ModelVersion
 from models_ml.panel import LoadedModel
 from models_ml.votes import AbstainReason
@@ -99,6 +101,18 @@ def test_a_damaged_model_abstains_as_corrupt(trained_run: Run, damage: str) -> N
     assert witness.count("model_refused", voter="random_forest") == 1
     assert found["random_forest"] is AbstainReason.CORRUPT
     assert isinstance(found["xgb"], LoadedModel)
+
+
+def test_a_model_of_other_feature_columns_is_too_old(trained_run: Run) -> None:
+    name, folder = copied(version(trained_run))
+    manifest = folder / artifacts.MANIFEST
+    manifest.write_text(manifest.read_text().replace(FEATURES_HASH, "of an earlier release"))
+    new = replace(version(trained_run), name)
+    ModelVersion.objects.filter(pk=new.pk).update(sha256=artifacts.content_hash(folder))
+    with witnessing() as witness:
+        found = champions(trained_run.venue_id, "crypto")
+    assert witness.count("model_outdated", voter="random_forest") == 1
+    assert found["random_forest"] is AbstainReason.TOO_OLD
 
 
 def test_a_missing_folder_is_corrupt(trained_run: Run) -> None:
