@@ -83,6 +83,22 @@ def check_keys() -> None:
     _keys()
 
 
+def newest_key() -> tuple[str, bytes]:
+    """The id and the bytes of the key that seals."""
+    return next(iter(_keys().items()))
+
+
+def key_of(key: str) -> bytes:
+    """The bytes of one key.
+
+    Raises:
+        SealingError: it is no longer in SECRETS_KEYS.
+    """
+    if key not in _keys():
+        raise SealingError(f"this was sealed under key {key[:8]!r}: put that key back into SECRETS_KEYS")
+    return _keys()[key]
+
+
 def _keys() -> dict[str, bytes]:
     """Keys by id, the newest first."""
     return _read(tuple(settings.SECRETS_KEYS))
