@@ -127,4 +127,4 @@ def losing(table: str) -> Iterator[None]:
         try:
             yield
         finally:
-            owner.execute(f"DROP TRIGGER lose ON {table}")
+            owner.execute("DROP FUNCTION lose CASCADE")  # and the trigger with it
