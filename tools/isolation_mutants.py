@@ -28,7 +28,6 @@ class Mutant:
     before: str
     after: str
 
-
     @property
     def selection(self) -> str:
         """For pytest's -k: the walk, and each wall alone where one has a hole."""
