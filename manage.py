@@ -9,6 +9,9 @@ from django.core.management import execute_from_command_line
 
 from config.embedded import stop_database, use_embedded
 
+INTERRUPTED = 128 + 2
+"""What shells report of a command that Ctrl-C ended."""
+
 
 def main() -> None:
     """Run one command; `migrate` alone runs as the role that owns the tables."""
@@ -18,6 +21,9 @@ def main() -> None:
     database = use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
     try:
         execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
     finally:
         if database is not None:
             stop_database(database)

@@ -292,7 +292,7 @@ def measure(stops: ExitStack) -> bool:
     crowd = Child(environment, "bench.crowd", str(port), str(SOCKETS))
     stops.callback(crowd.stop)
     crowd.ask(json.dumps(cookies))
-    feed = FeedThread(opened, hooks_of(opened.run))
+    feed = FeedThread(opened, hooks_of(opened.run, print))
     feed.start()
     stops.callback(feed.stop)
     venue.ask("subscribed")

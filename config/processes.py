@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from config import env
 from config.celery import app
@@ -40,17 +41,29 @@ Say = Callable[[str], Any]
 def prepare(say: Say) -> None:
     """Bring database and demo accounts to the state this code needs; prints new logins once."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-    child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
-    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)  # noqa: S603  # our own
-    if done.returncode:
-        raise CandorError("the database could not be migrated: see the lines above")
+    if not is_migrated():
+        migrate()
     from django.core.management import call_command
 
     call_command("create_demo")
     now = clock.wall_now()
     for table in ("signals_round", "markets_candle", "markets_booksnapshot", "markets_tradeflow"):
         ensure_partitions(table, now, now)
+
+
+def is_migrated() -> bool:
+    """Whether the database has every migration of this code: a second start need not wait for another process."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def migrate() -> None:
+    """Migrate in a process of its own, which alone runs as the role that owns the tables."""
+    child = {**os.environ, "CANDOR_DB_AS_OWNER": "1"}
+    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+    done = subprocess.run([*manage, "migrate", "--verbosity", "0"], env=child, check=False)  # noqa: S603  # our own
+    if done.returncode:
+        raise CandorError("the database could not be migrated: see the lines above")
 
 
 class Platform:
@@ -122,7 +135,7 @@ class Platform:
             child.wait()
         if self._stopping.is_set():
             return
-        feed = FeedThread(opened, hooks_of(opened.run))
+        feed = FeedThread(opened, hooks_of(opened.run, self.say))
         feed.start()
         self._stops.append(feed.stop)
 
@@ -179,8 +192,8 @@ def tell_progress(run: Run, training: TrainingRun) -> None:
     )
 
 
-def hooks_of(run: Run) -> Hooks:
-    """What the signal floor wants of a feed."""
+def hooks_of(run: Run, say: Say) -> Hooks:
+    """What the signal floor wants of a feed; the end of a recording is said in the terminal as well."""
 
     def on_tick(instrument_id: int, price: float, forming: Ohlcv) -> None:
         values = [forming.open_time, forming.open, forming.high, forming.low, forming.close, forming.volume]
@@ -192,6 +205,7 @@ def hooks_of(run: Run) -> Hooks:
         outcomes.resolve_due(run, clock.market_now(), final=True)
         body = {**market_of(run), "state": "recording ended"}
         push.publish("market", body, venue_id=run.venue_id, at=clock.market_now())
+        say("recording ended")
 
     return Hooks(on_tick=on_tick, wait_decided=lambda close_time: due.settle_minute(run, close_time), on_end=on_end)
 

@@ -54,7 +54,8 @@ def progress_of(run: Run | None) -> dict[str, Any]:
 def progress_line(voter: str, done: int, total: int) -> dict[str, Any]:
     """What the training line says of `voter`, the `done`-th of `total`."""
     title = VOTERS[voter].title if voter in SEATS else voter
-    return {"title": title, "count": f"{done} of {total}", "done": done, "total": total}
+    count = f"{done} of {total}" if total else "starting"
+    return {"title": title, "count": count, "done": done, "total": total}
 
 
 def delay_line(delay_s: int) -> str:

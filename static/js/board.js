@@ -175,10 +175,10 @@ export class Board {
 
   newProgress(frame) {
     all("[data-progress]").forEach((root) => {
-      root.hidden = frame.state !== "running" && frame.done >= frame.total;
+      root.hidden = frame.state !== "running";
       const bar = root.querySelector("progress");
       [bar.max, bar.value] = [frame.total || 1, frame.done];
-      fill(root, { title: frame.title ?? frame.voter, count: `${frame.done} of ${frame.total}` });
+      fill(root, { title: frame.title ?? frame.voter, count: frame.total ? `${frame.done} of ${frame.total}` : "starting" });
     });
   }
 

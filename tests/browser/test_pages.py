@@ -31,6 +31,18 @@ WIDE = """const wide = document.documentElement.clientWidth;
     .filter((e) => e.getBoundingClientRect().right > wide + 1 && !e.closest('.table-box'))
     .map((e) => `reaches ${Math.round(e.getBoundingClientRect().right)}: ${e.outerHTML.slice(0, 120)}`)
     .concat(document.documentElement.scrollWidth);"""
+SPILLED = """() => [...document.querySelectorAll('.widget, .widget *')].filter((e) => e.checkVisibility())
+  .filter((e) => e.getBoundingClientRect().right > e.closest('.widget').getBoundingClientRect().right - 4
+    && e.matches('li, p, dt, dd, a, button, h2, i') && !e.closest('.table-box, .rows'))
+  .map((e) => e.outerHTML.slice(0, 120))"""
+TORN = """() => { const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
+  while (walk.nextNode()) { const node = walk.currentNode, range = document.createRange();
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest('.break, code')) continue;
+    for (const word of node.data.matchAll(/[\\p{L}\\d]{2,12}/gu)) {
+      range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1)
+        found.push(`${word[0]} in ${node.parentElement.outerHTML.slice(0, 120)}`); } }
+  return found; }"""
 NARROW = f"() => {{ {WIDE} return found; }}"
 CLIPPED = f"""() => {{ const style = document.createElement('style');
   style.nonce = document.querySelector('script[nonce]').nonce;
@@ -76,6 +88,8 @@ def looked_at(page: Page, name: str) -> list[str]:
     for width in (320, 768, 1920):
         page.set_viewport_size({"width": width, "height": 900})
         wrong += [f"{name} {width} {fault}" for fault in page.evaluate(NARROW)]
+        wrong += [f"{name} {width} torn {fault}" for fault in page.evaluate(TORN)]
+        wrong += [f"{name} {width} spilled {fault}" for fault in page.evaluate(SPILLED)]
     page.set_viewport_size({"width": 390, "height": 900})
     wrong += [f"{name}: with wide text spacing {fault}" for fault in page.evaluate(CLIPPED)]
     wrong += [f"{name}: naked probability {fault}" for fault in page.evaluate(NAKED)]
