@@ -38,6 +38,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d$")
 _EARLIER = re.compile(r"\b(?:from|compared|comparison|versus|vs|against|than|instead of)\b")
 _FROM = re.compile(r"\bfrom\W*$")
 _OR = re.compile(r"\bor\W*$")
+_BESIDE = re.compile(r"\b(?:from|to|with|versus|vs|against)\W*$")
+_MORE_THAN = re.compile(r"\b(?:more|less|fewer) than\W*$")
 _LOSS = re.compile(r"\b(?:loss|losses|deficit|shortfall)\b")
 _MINUS = re.compile(r"\b(?:negative|minus)\W*$")
 _AFTER = re.compile(r"\s*(?:net |operating |pretax |pre-tax )?(?:(?P<loss>loss|deficit)|profit|surplus)\b")
@@ -146,7 +148,8 @@ def _change(text: str, found: list[Amount], a: Amount, b: Amount) -> Change | No
     if _FROM.search(before) and re.search(r"\bto\b", between):
         return Change(*values, costly=costly)
     of_its_own = _FROM.search(between) and _RANGE.match(text[b.end :])  # "10 offices, open from 9 to 5"
-    if _EARLIER.search(between) and not of_its_own:
+    bare = not b.unit and not _BESIDE.search(between)
+    if _EARLIER.search(between) and not (of_its_own or bare or _MORE_THAN.search(between)):
         return Change(values[1], values[0], costly=costly)
     return None
 

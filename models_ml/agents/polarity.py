@@ -17,6 +17,8 @@ REACH = 3
 """Words after a negation that it turns."""
 NEAR = 10
 """Words between a direction and what moves."""
+EVENT_REACH = 7
+"""Words between a verb and what it happens to."""
 TURNED = -0.7
 """A negated word says the opposite, less firmly."""
 MOVED, ALONE = 1.5, 0.7
@@ -32,6 +34,8 @@ NEUTRAL = 0.3
 _WORD = re.compile(r"[a-z][a-z'’-]*|\d[\d.,]*|%|[.;:!?]")
 _NUMBER = re.compile(r"[\d%]")
 _AFTER_DIRECTION = frozenset({"from", "by", "to", "on", "at", "in", "slightly", "sharply", "almost", "nearly", "some"})
+_NO_VERB = (["to"], ["on"])
+"""What follows "close to" and "order on": no verbs."""
 _LIMP = frozenset({"up", "down", "above", "below", "more", "less", "fewer", "larger", "bigger", "smaller"})
 """Directions only beside a figure, a comparison or at the end: "set up", "more than 30 countries" are none."""
 
@@ -43,12 +47,13 @@ class Polarity:
     good: float
     bad: float
     moved: float  # directions with what moves
+    events: float  # verbs with what they happen to
     compared: float  # amounts that rose − amounts that fell
 
     @property
     def total(self) -> float:
         """Everything together."""
-        return self.good + self.bad + self.moved + COMPARED * self.compared
+        return self.good + self.bad + self.moved + self.events + COMPARED * self.compared
 
     @property
     def score(self) -> float:
@@ -76,11 +81,14 @@ def polarity(text: str) -> Polarity:
     spoken_for = {place for _, subject in moves.values() for place in subject}
     if sides:  # the sums themselves say what became of the loss
         spoken_for |= {place for place, word in enumerate(words) if word in LOSSES}
+    events = list(_events(words))
+    spoken_for |= {place for _, places in events for place in places}
     weights = list(_weights(words, moves.keys() | spoken_for))
     return Polarity(
         good=sum(weight for weight in weights if weight > 0),
         bad=sum(weight for weight in weights if weight < 0),
         moved=sum(weight for weight, _ in moves.values()),
+        events=sum(weight for weight, _ in events),
         compared=float(max(-2, min(2, sum(sides)))),
     )
 
@@ -127,6 +135,29 @@ def _moves(words: list[str]) -> Iterator[_Move]:
             yield place, (side * subject * MOVED * scale, (at,))
         elif not _among(forms, frozenset(lexicon.POLARITY)):
             yield place, (side * ALONE * scale, ())
+
+
+def _events(words: list[str]) -> Iterator[tuple[float, tuple[int, int]]]:
+    """(weight, places of the verb and of what it happens to) of every event; each thing happens once."""
+    happened: set[int] = set()
+    for place, word in enumerate(words):
+        forms = bases(word)
+        for verbs, things, weight in lexicon.EVENTS if words[place + 1 : place + 2] not in _NO_VERB else ():
+            at = _thing(words, place, things) if _among(forms, verbs) else place
+            if at != place and at not in happened:
+                happened.add(at)
+                yield weight * _turn(words, place), (place, at)
+                break
+
+
+def _thing(words: list[str], place: int, things: frozenset[str]) -> int:
+    """Place of the first of `things` after a verb within the clause, or the verb's own."""
+    for at in range(place + 1, min(place + EVENT_REACH + 1, len(words))):
+        if words[at] in ".;:!?":
+            break
+        if _among(bases(words[at]), things) and words[at - 1] not in {"this", "that", "these", "those"}:
+            return at
+    return place
 
 
 def _weights(words: list[str], taken: set[int]) -> Iterator[float]:
@@ -201,14 +232,15 @@ def _turn(words: list[str], place: int) -> float:
 
 
 FIGURES = (
-    "good", "bad", "moved_up", "moved_down", "compared_up", "compared_down", "score_up", "score_down", "says_positive",
-    "says_negative", "says_neutral",
+    "good", "bad", "moved_up", "moved_down", "event_up", "event_down", "compared_up", "compared_down", "score_up",
+    "score_down", "says_positive", "says_negative", "says_neutral",
 )  # fmt: skip
 
 
 def figures(text: str) -> tuple[float, ...]:
     """What was found as the inputs of a model, in the order of `FIGURES`; none below 0."""
     found = polarity(text)
-    pairs = [part for value in (found.moved, found.compared, found.score) for part in (max(value, 0), max(-value, 0))]
+    signed = (found.moved, found.events, found.compared, found.score)
+    pairs = [part for value in signed for part in (max(value, 0), max(-value, 0))]
     says = [float(found.label == label) for label in ("positive", "negative", "neutral")]
     return (found.good, -found.bad, *pairs, *says)

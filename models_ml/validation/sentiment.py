@@ -1,8 +1,9 @@
 """Figures of sentiment readers on labelled sentences: the split, the choice inside the training part, the table.
 
 The last share of each label's sentences, in the file's order, is the test part: sentences of one source stand side by
-side in such files, so a random split would put near copies of a test sentence into training. Everything is chosen on
-contiguous blocks of the training part; the test part is read once.
+side in such files, so a random split would put near copies of a test sentence into training. Everything is chosen in
+the same way inside the training part: learned from what stands before, checked on what stands behind. The test part
+is read once.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +18,13 @@ from markets.values import FloatArray, IntArray
 from models_ml.agents.sentiment import LABELS, LexiconReader, SentimentError
 from models_ml.agents.sentiment_linear import LinearReader, Settings, TextFeatures, check_labels, fit_logistic, joined
 
-FOLDS = 5
-GRID = tuple(Settings(c, lexicon) for c, lexicon in product((1.0, 3.0, 10.0, 30.0), (0.1, 0.3, 1.0)))
-PLAIN = tuple(Settings(c, 0.0) for c in (1.0, 3.0, 10.0, 30.0))
+STEPS = (1 / 2, 1 / 3)
+"""Shares of the training part that configurations are checked on, after learning from what stands before."""
+GRID = tuple(
+    Settings(c, lexicon, masked)
+    for c, lexicon, masked in product((0.3, 1.0, 3.0, 10.0), (0.3, 1.0, 2.0), (False, True))
+)
+PLAIN = tuple(Settings(c, 0.0, masked=False) for c in (1.0, 3.0, 10.0, 30.0))
 """The same without the lexicon: the usual baseline."""
 DRAWS = 2000
 BINS = 10
@@ -43,18 +48,9 @@ def picked(values: Sequence[str], rows: IntArray) -> list[str]:
     return [values[row] for row in rows.tolist()]
 
 
-def blocks(labels: Sequence[str], folds: int = FOLDS) -> IntArray:
-    """Fold (N,) of each row: contiguous blocks of each label."""
-    fold = np.zeros(len(labels), dtype=np.int64)
-    for label in set(labels):
-        rows = np.flatnonzero(np.array(labels) == label)
-        fold[rows] = np.arange(len(rows)) * folds // len(rows)
-    return fold
-
-
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One configuration's mean figures over the folds of the training part."""
+    """One configuration's mean figures over the steps inside the training part."""
 
     settings: Settings
     log_loss: float
@@ -75,21 +71,21 @@ def try_all(
     grid: Sequence[Settings],
     on_step: Callable[[int, int], None] | None = None,
 ) -> list[Tried]:
-    """Cross-validate every configuration, the best (lowest log loss, a proper score) first."""
+    """Check every configuration on every step, the best (lowest log loss, a proper score) first."""
     check_labels(labels)
-    fold, found = blocks(labels), {settings: np.zeros(3) for settings in grid}
-    for number in range(FOLDS):
-        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        features = TextFeatures().fit(picked(texts, inside))
-        learn, check = (features.of(picked(texts, rows)) for rows in (inside, outside))
-        truth = picked(labels, outside)
+    found = {settings: np.zeros(3) for settings in grid}
+    for number, share in enumerate(STEPS):
+        before, behind = last_share(labels, share)
+        features = TextFeatures().fit(picked(texts, before))
+        learn, check = (features.of(picked(texts, rows)) for rows in (before, behind))
+        truth = picked(labels, behind)
         for place, settings in enumerate(grid):
-            model = fit_logistic(joined(*learn, settings.lexicon), picked(labels, inside), settings.c)
+            model = fit_logistic(*learn, picked(labels, before), settings)
             said = model.predict_proba(joined(*check, settings.lexicon))
             found[settings] += (log_loss(said, truth), *accuracy_and_f1(_said(said), _places(truth)))
             if on_step is not None:
-                on_step(number * len(grid) + place + 1, FOLDS * len(grid))
-    tried = [Tried(settings, *(sums / FOLDS)) for settings, sums in found.items()]
+                on_step(number * len(grid) + place + 1, len(STEPS) * len(grid))
+    tried = [Tried(settings, *(sums / len(STEPS))) for settings, sums in found.items()]
     return sorted(tried, key=lambda one: one.log_loss)
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=Path, metavar="OUT", dest="out")
         parser.add_argument("--results", type=Path, metavar="FOLDER", help="log the opening and write its page there")
 
+        parser.add_argument("--note", default="", help="what is new in this opening, for the log")
+
     def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
         """Measure and report; exit 1 where the gate is missed."""
         started = time.perf_counter()
@@ -52,7 +55,7 @@ class Command(BaseCommand):
             {
                 "data": _described(options, len(train[0]), len(test[0])),
                 "lexicon_entries": WORDS,
-                "chosen": done.tried[0].as_json() | {"c": done.chosen.c, "lexicon": done.chosen.lexicon},
+                "chosen": asdict(done.chosen),
                 "tried": [one.as_json() for one in done.tried],
                 "methods": done.methods,
                 "elsewhere": {name: _elsewhere(done, one) for name, one in others.items()},
@@ -68,7 +71,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{seconds:.0f} s")
         if options["results"]:
             linear = report["methods"]["linear"]
-            opening = {"data": report["data"]["name"], "configurations": len(report["tried"])}
+            opening = {"data": report["data"]["name"], "configurations": len(report["tried"]), "note": options["note"]}
             record = remember(
                 options["results"] / "sentiment.json",
                 opening | {key: linear[key] for key in ("n", "accuracy", "macro_f1")},

@@ -17,7 +17,7 @@ from models_ml.validation.sentiment import GRID, Tried, try_all
 
 
 class Command(BaseCommand):
-    """Choose by cross-validation, fit on everything, put the model in the place of the one before."""
+    """Choose inside the sentences, fit on everything, put the model in the place of the one before."""
 
     help = "Train the linear sentiment reader from a file of labelled sentences; it is used from then on."
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help=".parquet, .csv or .jsonl with text and label")
 
     def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
-        """Train and report the cross-validated figures."""
+        """Train and report the figures of the choice."""
         try:
             sentences = read_sentences(options["file"])
             tried = try_all(sentences.texts, _labels(sentences, options["file"]), GRID)
@@ -37,8 +37,8 @@ class Command(BaseCommand):
         best = tried[0]
         self.stdout.write(
             f"trained on {len(sentences)} sentences of {options['file'].name} (C {best.settings.c:g}, lexicon"
-            f" {best.settings.lexicon:g}); each of five blocks left out once: {best.accuracy:.1%} accuracy,"
-            f" {best.macro_f1:.1%} macro-F1"
+            f" {best.settings.lexicon:g}); learned from the first part and checked on the rest: {best.accuracy:.1%}"
+            f" accuracy, {best.macro_f1:.1%} macro-F1"
         )
 
 
