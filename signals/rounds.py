@@ -20,6 +20,7 @@ from markets.models import Instrument, Run, Venue
 from markets.runs import current_run
 from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
+from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
@@ -320,7 +321,8 @@ def _contexts(
     group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores
 ) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
-    confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
+    mined = watching.confirming(group[0].venue_id, group[0].market_class, panel.open_times, panel.ohlcv)
+    confirmed = np.sign(patterns(panel.ohlcv, rows=1)[:, -1] + mined)
     hours, days = scores
     return [
         Context(

@@ -36,7 +36,7 @@ TWINS = {
     "bear_flag": "bull_flag",
 }
 OTHER_WAY = {**TWINS, **{up: down for down, up in TWINS.items()}}
-UNLIKE = {
+UNLIKE: dict[str, list[float]] = {
     "head_and_shoulders": [100, 106, 103, 106.5, 103, 106, 98],  # no head stands out
     "double_top": [100, 108, 104, 112, 100],  # not level
     "triple_top": [100, 108, 104, 108, 104, 112, 100],
