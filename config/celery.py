@@ -61,6 +61,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
     },
+    "mine patterns": {
+        "task": "models_ml.tasks.mine_patterns",
+        "schedule": crontab(minute="20", hour="4"),
+        "options": {"expire_seconds": 3600},
+    },
     "retrain": {
         "task": "models_ml.tasks.retrain",
         "schedule": crontab(minute="30", hour="2"),

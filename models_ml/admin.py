@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.admin import ReadOnlyAdmin
-from models_ml.models import Calibration, LlmAnswer, LlmCall, LlmDay, ModelVersion, TrainingRun
+from models_ml.models import Calibration, LlmAnswer, LlmCall, LlmDay, MiningRun, ModelVersion, Pattern, TrainingRun
 from models_ml.votes import AbstainReason
 
 
@@ -70,3 +70,37 @@ class LlmAnswerAdmin(ReadOnlyAdmin):
     def outcome(self, answer: LlmAnswer) -> str:
         """The word of its abstention, or "vote"."""
         return AbstainReason(answer.abstained).word if answer.abstained else "vote"
+
+
+@admin.register(MiningRun)
+class MiningRunAdmin(ReadOnlyAdmin):
+    """Searches for patterns."""
+
+    list_display = (
+        "id",
+        "venue",
+        "market_class",
+        "state",
+        "tried",
+        "candidates",
+        "promoted",
+        "started_at",
+        "finished_at",
+    )
+    list_select_related = ("venue",)
+    list_filter = ("state", "market_class", "venue")
+    ordering = ("-id",)
+
+
+@admin.register(Pattern)
+class PatternAdmin(ReadOnlyAdmin):
+    """Candidates, promoted and retired patterns."""
+
+    list_display = (
+        "id", "key", "direction", "kind", "state", "venue", "market_class", "later_n", "later_hits", "p_value",
+        "q_value", "live_n", "live_hits",
+    )  # fmt: skip
+    list_select_related = ("venue",)
+    list_filter = ("state", "kind", "market_class", "venue")
+    search_fields = ("key",)
+    ordering = ("p_value",)

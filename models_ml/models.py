@@ -139,3 +139,118 @@ class LlmDay(models.Model):
     day = models.DateField(primary_key=True)
     tokens = models.BigIntegerField(default=0)
     cost = models.FloatField(default=0.0)
+
+
+class MiningRun(models.Model):
+    """One search for patterns on one market class: what was tried and what came through the gate."""
+
+    class State(models.TextChoices):
+        """Where the run stands."""
+
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
+    market_class = models.CharField(max_length=20)
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    started_at = models.DateTimeField(help_text="Wall clock")
+    finished_at = models.DateTimeField(null=True, blank=True, help_text="Wall clock")
+    mined_from = models.DateTimeField(null=True, help_text="Market clock of the first candle")
+    split_at = models.DateTimeField(null=True, help_text="Market clock at which the part that was searched ends")
+    mined_until = models.DateTimeField(null=True, help_text="Market clock of the last candle")
+    instruments = models.PositiveIntegerField(default=0)
+    windows = models.BigIntegerField(default=0, help_text="Windows that were named")
+    tried = models.PositiveIntegerField(default=0, help_text="Every (pattern, direction) that was looked at")
+    candidates = models.PositiveIntegerField(default=0, help_text="Those that met the filter of the search")
+    promoted = models.PositiveIntegerField(default=0, help_text="Those that came through the gate")
+    fdr = models.FloatField(default=0.0, help_text="Expected share of false ones among the promoted")
+    base_up = models.FloatField(null=True, help_text="Share of rising minutes in the later part")
+    base_down = models.FloatField(null=True)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["venue", "market_class", "-id"], name="newest_mining_run")]
+
+    def __str__(self) -> str:
+        return f"mining run #{self.pk}"
+
+
+class Pattern(models.Model):
+    """One pattern in one direction on one venue and market class, with its record.
+
+    The figures of the earlier and the later part are those of `run`; once promoted they stay as they were then, and
+    what came afterwards is counted in the `live_` columns.
+    """
+
+    class Kind(models.TextChoices):
+        """Where its name comes from."""
+
+        NAMED = "named", "Named"
+        MINED = "mined", "Mined"
+
+    class State(models.TextChoices):
+        """A retired pattern never comes back: it had its trial."""
+
+        CANDIDATE = "candidate", "Candidate"
+        PROMOTED = "promoted", "Promoted"
+        RETIRED = "retired", "Retired"
+
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
+    market_class = models.CharField(max_length=20)
+    kind = models.CharField(max_length=5, choices=Kind)
+    key = models.CharField(max_length=80, help_text="Name of the window, or key in PATTERNS")
+    direction = models.SmallIntegerField(help_text="1 up, −1 down")
+    descriptor = models.JSONField(default=dict, help_text="Moves, indicator, volume and level of a mined window")
+    state = models.CharField(max_length=9, choices=State, default=State.CANDIDATE)
+    run = models.ForeignKey(MiningRun, on_delete=models.PROTECT, related_name="patterns")
+    early_n = models.PositiveIntegerField()
+    early_hits = models.PositiveIntegerField()
+    later_n = models.PositiveIntegerField()
+    later_hits = models.PositiveIntegerField()
+    base_rate = models.FloatField(help_text="Of the direction in the later part, on its instruments")
+    p_value = models.FloatField(help_text="Exact one-sided tail in the later part")
+    q_value = models.FloatField(help_text="Benjamini-Hochberg over everything the run tried")
+    result_bps = models.FloatField(null=True, help_text="Mean in the later part, entered at the next open")
+    risk_reward = models.FloatField(null=True, help_text="Mean gain over mean loss in the later part")
+    first_seen = models.DateTimeField(null=True, help_text="Market clock")
+    last_seen = models.DateTimeField(null=True, help_text="Market clock")
+    live_n = models.PositiveIntegerField(default=0, help_text="Judged occurrences after the promotion")
+    live_hits = models.PositiveIntegerField(default=0)
+    live_result_bps = models.FloatField(null=True)
+    promoted_at = models.DateTimeField(null=True, blank=True, help_text="Market clock from which it is watched")
+    retired_at = models.DateTimeField(null=True, blank=True, help_text="Market clock")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it was retired")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["venue", "market_class", "key", "direction"], name="pattern_once")
+        ]
+        indexes = [models.Index(fields=["venue", "state", "p_value"], name="patterns_by_proof")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.direction:+d}"
+
+
+class PatternOccurrence(models.Model):
+    """A promoted pattern that was seen after its promotion, and what followed: entered at the next candle's open."""
+
+    class Outcome(models.TextChoices):
+        """Empty until the next candle is there."""
+
+        OPEN = "", "Not judged yet"
+        WON = "won", "Won"
+        LOST = "lost", "Lost"
+        TIE = "tie", "Tie"
+        VOID = "void", "Void"
+
+    pattern = models.ForeignKey(Pattern, on_delete=models.CASCADE, related_name="occurrences", db_index=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False)
+    close_time = models.DateTimeField(help_text="Close of the candle that made it known")
+    counts = models.BooleanField(default=True, help_text="The first of its minute: instruments move together")
+    outcome = models.CharField(max_length=4, choices=Outcome, default=Outcome.OPEN, blank=True)
+    result_bps = models.FloatField(null=True, help_text="In the pattern's direction")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pattern", "instrument", "close_time"], name="occurrence_once")]
+        indexes = [models.Index(fields=["close_time"], condition=models.Q(outcome=""), name="occurrences_open")]

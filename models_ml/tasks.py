@@ -24,9 +24,23 @@ def retrain() -> int:
 
 def training_command(venue_key: str, profile: str) -> list[str]:
     """The command that trains in the background: lowest priority, one thread."""
+    return background_command("train", "--venue", venue_key, "--profile", profile)
+
+
+def background_command(*words: str) -> list[str]:
+    """A command of ours at the lowest priority."""
     nice = ["nice", "-n", "19"] if os.name == "posix" else []
-    manage = str(settings.BASE_DIR / "manage.py")
-    return [*nice, sys.executable, manage, "train", "--venue", venue_key, "--profile", profile]
+    return [*nice, sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
+
+
+@shared_task(soft_time_limit=3600, time_limit=3660)
+def mine_patterns() -> int:
+    """Mine the current venue's candles for patterns in a process of the lowest priority; returns its exit status."""
+    run = current_run()
+    if run is None:
+        return 0
+    command = background_command("mine_patterns", "--venue", run.venue.key)
+    return subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode  # noqa: S603  # our own command
 
 
 @shared_task

@@ -109,6 +109,7 @@ def round_answer(facts: RoundFacts) -> dict[str, Any]:
         "quorum": facts.quorum,
         "seats": facts.seats,
         "votes": [_vote(vote) for vote in facts.votes],
+        "second_panel": _second_panel(facts),
         "score": facts.score,
         "probability": _probability(facts),
         "risk_score": facts.risk_score,
@@ -147,6 +148,25 @@ def _vote(vote: VoteFacts) -> dict[str, Any]:
         "raw": raw,
         "latency_ms": vote.latency_ms,
         "version": vote.version,
+    }
+
+
+def _second_panel(facts: RoundFacts) -> dict[str, Any] | None:
+    panel = facts.panel
+    if panel is None:
+        return None
+    return {
+        "strength": panel.strength,
+        "direction": panel.direction,
+        "up": panel.up,
+        "down": panel.down,
+        "neutral": panel.neutral,
+        "abstained": panel.abstained,
+        "lens_consensus": panel.lens_consensus,
+        "full_consensus": panel.full_consensus,
+        "tie": panel.tie,
+        "disagreement": panel.disagreement,
+        "lenses": [{"lens": lens.lens, "direction": lens.direction, "reason": lens.reason} for lens in facts.lenses],
     }
 
 

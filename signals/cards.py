@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from signals.confidence import MIN_N
-from signals.facts import RoundFacts, VoteFacts
+from signals.facts import LensFacts, RoundFacts, VoteFacts
 from signals.models import Outcome, Round, Signal
 from signals.reading import facts_of
 from signals.wording import (
@@ -71,6 +71,7 @@ def card_of(facts: RoundFacts, now: float) -> Card:
         **_outcome(facts),
         "degraded": _degraded(facts),
         "votes": [_vote(vote) for vote in facts.votes],
+        **_second_panel(facts),
     }
 
 
@@ -217,6 +218,43 @@ def _vote(vote: VoteFacts) -> Card:
         "latency": "" if vote.latency_ms is None else f"{vote.latency_ms:.0f} ms",
         "version": vote.version,
         "age": "" if vote.age_s is None else f"model {duration_text(vote.age_s)} old",
+    }
+
+
+STRENGTHS = {
+    "strong": "Strong",
+    "basic": "Basic",
+    "tie": "Tie",
+    "none": "No common view",
+}
+
+
+def _second_panel(facts: RoundFacts) -> Card:
+    """Five lenses and two language models, beside the nine; they decide nothing."""
+    panel = facts.panel
+    if panel is None:
+        return {"lenses": [], "lens_line": "", "lens_counts": ""}
+    side = f" {DIRECTIONS[panel.direction]}" if panel.direction else ""
+    five = max(sum(lens.direction == way for lens in facts.lenses) for way in (1, -1))
+    seven = max(panel.up, panel.down)
+    return {
+        "lenses": [_lens(lens) for lens in facts.lenses],
+        "lens_line": f"Second panel: {STRENGTHS[panel.strength].lower()}{side}",
+        "lens_counts": f"{STRENGTHS[panel.strength]}{side}: {five} of 5 lenses, {seven} of 7 with "
+        f"the language models · {panel.up} up · {panel.down} down · {panel.neutral} neutral "
+        f"· {panel.abstained} abstained",
+    }
+
+
+def _lens(lens: LensFacts) -> Card:
+    word = DIRECTIONS[lens.direction]
+    return {
+        "key": lens.lens,
+        "title": lens.title,
+        "attrs": {"direction": word},
+        "arrow": ARROWS[lens.direction],
+        "word": word,
+        "reason": lens.reason,
     }
 
 

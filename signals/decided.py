@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.models import Instrument
+from models_ml.lenses.base import Sight
 from signals.pipeline import Ballot, Decision
 from signals.risk import Context
 
@@ -25,3 +26,4 @@ class Decided:
     late: bool
     decision_ms: float
     candle: tuple[float, ...]  # open high low close volume of the candle that closed
+    lenses: tuple[Sight, ...] = ()  # in the order of LENS_KEYS; they have no part in the decision

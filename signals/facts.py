@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from models_ml.lenses.second_panel import SecondPanel
+
 
 @dataclass(frozen=True, slots=True)
 class VoteFacts:
@@ -17,6 +19,16 @@ class VoteFacts:
     latency_ms: float | None = None
     version: str = ""
     age_s: float | None = None  # of its model, at the decision
+
+
+@dataclass(frozen=True, slots=True)
+class LensFacts:
+    """What one of the five lenses said with the round."""
+
+    lens: str
+    title: str
+    direction: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,8 @@ class RoundFacts:
     quorum: int
     seats: int
     votes: tuple[VoteFacts, ...] = ()
+    lenses: tuple[LensFacts, ...] = ()
+    panel: SecondPanel | None = None  # five lenses and two language models, None where no lens looked
     reason: str = ""
     direction: int = 0
     score: float | None = None

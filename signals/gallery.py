@@ -7,10 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from models_ml.lenses import LENSES, second_panel
 from models_ml.voters import VOTERS
 from signals.cards import card_of
 from signals.charts import GROUPS, TIMEFRAMES
-from signals.facts import Judgement, RoundFacts, Track, VoteFacts
+from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
 
 AT: Final = 1_700_000_040
 STATES: Final[dict[str, str]] = {
@@ -42,6 +43,22 @@ def _votes(abstaining: tuple[int, ...] = (7, 8)) -> tuple[VoteFacts, ...]:
     return tuple(votes)
 
 
+LENS_FACTS: Final = tuple(
+    LensFacts(key, spec.title, direction, reason)
+    for (key, spec), (direction, reason) in zip(
+        LENSES.items(),
+        (
+            (1, "Highs and lows rise and price broke a swing high with the trend."),
+            (1, "Price stands +1.4 σ from the hour's mean while moves tend to persist (lag 1: +0.12, Hurst 0.61)."),
+            (0, "No headline is known."),
+            (1, "6 of 9 indicators point up: EMA 20, EMA 50, MACD, RSI, Supertrend and Ichimoku."),
+            (1, "Momentum over 5 to 60 minutes is +0.9 σ and volume changes by +18 %."),
+        ),
+        strict=True,
+    )
+)
+
+
 def example() -> RoundFacts:
     """A made-up issued round."""
     return RoundFacts(
@@ -56,6 +73,8 @@ def example() -> RoundFacts:
         quorum=6,
         seats=9,
         votes=_votes(),
+        lenses=LENS_FACTS,
+        panel=second_panel.count([lens.direction for lens in LENS_FACTS], [None, None]),
         direction=1,
         score=0.76,
         probability=0.58,

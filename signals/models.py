@@ -41,6 +41,10 @@ class Round(models.Model):
     abstained = ArrayField(models.SmallIntegerField(), default=list)
     latency_ms = ArrayField(models.FloatField(), default=list)
     model_ids = ArrayField(models.IntegerField(), default=list)
+    lens_directions = ArrayField(
+        models.SmallIntegerField(), default=list, db_default=[], help_text="Of the five lenses, in LENS_KEYS order"
+    )
+    lens_reasons = ArrayField(models.TextField(), default=list, db_default=[], help_text="What each of them said then")
     direction = models.SmallIntegerField(default=0, help_text="1 up, −1 down, 0 none")
     up_votes = models.SmallIntegerField(default=0)
     down_votes = models.SmallIntegerField(default=0)

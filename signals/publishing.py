@@ -86,6 +86,8 @@ def _round(item: Decided, now: datetime) -> Round:
         abstained=[int(reason) for reason in item.ballot.abstained],
         latency_ms=[float(ms) for ms in item.latency_ms],
         model_ids=[int(id_) for id_ in item.model_ids],
+        lens_directions=[sight.direction for sight in item.lenses],
+        lens_reasons=[sight.reason for sight in item.lenses],
         direction=decision.direction,
         up_votes=decision.consensus.up,
         down_votes=decision.consensus.down,

@@ -6,11 +6,13 @@ from django.urls import reverse
 
 from lib.clock import epoch
 from markets.values import TaintFlag
+from models_ml.lenses import LENS_KEYS, LENSES
+from models_ml.lenses import second_panel as seven
 from models_ml.models import ModelVersion
-from models_ml.voters import SEATS, VOTERS
+from models_ml.voters import LANGUAGE_SEATS, SEATS, VOTERS
 from models_ml.votes import AbstainReason
 from signals.confidence import BIN_WIDTH, bin_of
-from signals.facts import Judgement, RoundFacts, Track, VoteFacts
+from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
 from signals.models import Outcome, Round, Signal
 from signals.risk import label_of
 
@@ -52,6 +54,8 @@ def _facts(row: Round, signal: Signal | None, outcome: Outcome | None, models: d
         quorum=row.quorum,
         seats=row.seats,
         votes=_votes(row, models),
+        lenses=_lenses(row),
+        panel=_panel(row),
         direction=row.direction,
         score=row.score,
         probability=row.probability,
@@ -95,6 +99,20 @@ def _votes(row: Round, models: dict[int, ModelVersion]) -> tuple[VoteFacts, ...]
             )
         )
     return tuple(votes)
+
+
+def _lenses(row: Round) -> tuple[LensFacts, ...]:
+    """The five verdicts as they were given; none where the round is older than the lenses, or was never decided."""
+    said = zip(LENS_KEYS, row.lens_directions, row.lens_reasons, strict=False)
+    return tuple(LensFacts(key, LENSES[key].title, direction, reason) for key, direction, reason in said)
+
+
+def _panel(row: Round) -> seven.SecondPanel | None:
+    """The second panel: the lenses of the round and the votes of its two language models."""
+    if len(row.lens_directions) != len(LENS_KEYS):
+        return None
+    places = [SEATS.index(seat) for seat in LANGUAGE_SEATS]
+    return seven.count(row.lens_directions, [row.directions[place] for place in places])
 
 
 def _track(row: Round) -> Track | None:

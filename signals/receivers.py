@@ -1,10 +1,11 @@
-"""News from the market floor: each receiver enqueues one task with ids, and does not wait for the queue."""
+"""News from the market floor and our own: each receiver enqueues one task with ids, and does not wait for the queue."""
 
 from django.dispatch import receiver
 
 from lib.sending import send_soon
 from markets.events import candle_closed, feed_changed
 from signals import tasks
+from signals.events import round_decided
 
 
 @receiver(candle_closed)
@@ -12,6 +13,12 @@ def decide(sender: object, close_time: int, instrument_ids: list[int], received:
     """A minute closed: decide it, then judge what expired with it."""
     send_soon(tasks.decide_minute, (close_time, instrument_ids, received), expires_s=120)
     send_soon(tasks.resolve_outcomes, expires_s=30)
+
+
+@receiver(round_decided)
+def watch_patterns(sender: object, close_time: int, round_ids: list[int], **kwargs: object) -> None:
+    """A minute is decided: what it means for patterns has time until the next one."""
+    send_soon(tasks.watch_patterns, (close_time, round_ids), expires_s=120)
 
 
 @receiver(feed_changed)

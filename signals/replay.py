@@ -21,6 +21,7 @@ from models_ml.profiles import Profile
 from models_ml.training import train
 from signals import due, outcomes, receivers, rounds
 from signals.confidence import wilson
+from signals.events import round_decided
 from signals.scoring import panel_score
 from signals.status import status_of
 
@@ -52,11 +53,13 @@ def replay(paths: Sequence[Path], window: Window, *, profile: Profile, say: Say)
     load_history(opened, days=0, say=say)
     train(opened.run.venue, profile=profile, score=panel_score)
     candle_closed.disconnect(receivers.decide)  # this process decides by itself, in order; no worker is asked
+    round_decided.disconnect(receivers.watch_patterns)
     started = time.perf_counter()
     try:
         minutes = asyncio.run(_tell(opened, window))
     finally:
         candle_closed.connect(receivers.decide)
+        round_decided.connect(receivers.watch_patterns)
         clock.release()
     return _report(opened.run, minutes, time.perf_counter() - started)
 

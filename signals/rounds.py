@@ -20,9 +20,11 @@ from markets.models import Instrument, Run, Venue
 from markets.runs import current_run
 from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
+from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
+from models_ml.lenses.looking import look_at
 from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
 from models_ml.providers import providers
 from models_ml.samples import Samples
@@ -158,6 +160,7 @@ class Asked:
 
     group: list[Instrument]
     panel: Panel
+    features: NDArray[np.float32]  # (I, F) the row that is decided
     scores: quality.Scores
     votes: PanelVotes
     models: dict[str, LoadedModel]
@@ -178,7 +181,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         samples = samples_of_panel(panel)
     language = _ask_language(group, panel, samples, close_time, received) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
-    return Asked(group, panel, scores, votes, models, language)
+    return Asked(group, panel, samples.features[:, -1], scores, votes, models, language)
 
 
 def _decide(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[int]:
@@ -196,6 +199,8 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
     with STAGE.labels("context").time():
         contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores)
         decisions = _decisions(run, group[0].market_class, votes, contexts)
+    with STAGE.labels("lenses").time():
+        sights = look_at(COLUMNS, asked.features)
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -210,6 +215,7 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
             late=_is_late(run, close_time, arrivals[row], arrivals[row] if received is None else received),
             decision_ms=(time.perf_counter() - started) * 1000,
             candle=tuple(panel.ohlcv[row, -1].tolist()),
+            lenses=sights[row],
         )
         for row, instrument in enumerate(group)
     ]
@@ -315,7 +321,8 @@ def _contexts(
     group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores
 ) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
-    confirmed = patterns(panel.ohlcv, rows=1)[:, -1]
+    mined = watching.confirming(group[0].venue_id, group[0].market_class, panel.open_times, panel.ohlcv)
+    confirmed = np.sign(patterns(panel.ohlcv, rows=1)[:, -1] + mined)
     hours, days = scores
     return [
         Context(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from models_ml.lenses import LENS_KEYS
 from models_ml.voters import SEATS
 from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round
@@ -43,6 +44,33 @@ class Vote(Shape):
     raw = Raw(allow_null=True)
     latency_ms = serializers.FloatField(allow_null=True)
     version = serializers.CharField()
+
+
+class LensPart(Shape):
+    """What one of the five lenses said with the round."""
+
+    lens = serializers.ChoiceField(choices=[(key, key) for key in LENS_KEYS])
+    direction = serializers.IntegerField(help_text="1 up, −1 down, 0 neutral")
+    reason = serializers.CharField()
+
+
+class SecondPanelPart(Shape):
+    """Five lenses and two language models, shown beside the nine; they decide nothing."""
+
+    strength = serializers.ChoiceField(
+        choices=[(word, word) for word in ("strong", "basic", "tie", "none")],
+        help_text="strong: more than 4 of 7 agree; basic: more than 3 of the 5 lenses do",
+    )
+    direction = serializers.IntegerField(help_text="1 up, −1 down, 0 where neither strong nor basic")
+    up = serializers.IntegerField()
+    down = serializers.IntegerField()
+    neutral = serializers.IntegerField()
+    abstained = serializers.IntegerField(help_text="Language models that did not answer")
+    lens_consensus = serializers.BooleanField()
+    full_consensus = serializers.BooleanField()
+    tie = serializers.BooleanField(help_text="As many up as down, and at least one of each")
+    disagreement = serializers.FloatField(help_text="1 − the larger side's share of those who took a side")
+    lenses = LensPart(many=True)
 
 
 class Probability(Shape):
@@ -93,6 +121,7 @@ class RoundShape(Shape):
     quorum = serializers.IntegerField()
     seats = serializers.IntegerField(help_text="Voters in the panel in force")
     votes = Vote(many=True)
+    second_panel = SecondPanelPart(allow_null=True, help_text="null for rounds older than the lenses, or missed")
     score = serializers.FloatField(allow_null=True)
     probability = Probability(allow_null=True)
     risk_score = serializers.FloatField(allow_null=True)

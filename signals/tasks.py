@@ -13,7 +13,9 @@ from lib.postgres import ensure_partitions
 from markets.models import Venue
 from markets.quality import shown_states
 from markets.runs import current_run, market_time
+from models_ml import watching
 from signals import due, outcomes, push, rounds
+from signals.models import Round
 
 log = structlog.get_logger(__name__)
 RESCUED = Counter("candor_rounds_rescued_total", "Rounds that the sweeper had to decide")
@@ -53,6 +55,19 @@ def resolve_outcomes() -> int:
         return 0
     over = run.venue.kind == Venue.Kind.REPLAY and run.state == run.State.ENDED
     return len(outcomes.resolve_due(run, market_time(run), final=over))
+
+
+@shared_task(soft_time_limit=60, time_limit=90)
+def watch_patterns(close_time: int, round_ids: list[int]) -> int:
+    """After a round: note the promoted patterns that it completed, judge the earlier ones; returns new sightings."""
+    run = current_run()
+    if run is None:
+        return 0
+    at = clock.from_epoch(close_time)
+    ids = Round.objects.filter(close_time=at, pk__in=round_ids).values_list("instrument_id", flat=True)
+    found = watching.watch(run, close_time, list(ids))
+    watching.judge(run, at)
+    return found
 
 
 @shared_task

@@ -215,11 +215,13 @@ TASKS: dict[str, str] = {
     "markets.tasks.create_partitions": MARKET,
     "markets.tasks.drop_old_books": MARKET,
     "models_ml.tasks.retrain": MARKET,
+    "models_ml.tasks.mine_patterns": MARKET,
     "models_ml.tasks.forget_language_calls": MARKET,
     "signals.tasks.decide_minute": MARKET,
     "signals.tasks.sweep": MARKET,
     "signals.tasks.resolve_outcomes": MARKET,
     "signals.tasks.tell_feeds": MARKET,
+    "signals.tasks.watch_patterns": MARKET,
     "signals.tasks.forget_push_events": MARKET,
 }
 """Tasks that work for no tenant, and why. Every other task is a `TenantTask`, tried with the other side's rows."""
