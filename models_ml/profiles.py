@@ -45,8 +45,8 @@ class Profile:
     transformer_width: int = 64
     transformer_layers: int = 2
     cnn_channels: tuple[int, ...] = (16, 32, 64, 128)
-    book_channels: int = 32
-    book_width: int = 64
+    book_channels: int = 16
+    book_width: int = 32
     book_window: int = 24
     book_hours: float = 24.0  # instrument-hours with a book before the book voter is trained at all
 
@@ -78,8 +78,8 @@ QUICK = replace(
     transformer_width=32,
     transformer_layers=1,
     cnn_channels=(8, 16, 32),
-    book_channels=12,
-    book_width=24,
+    book_channels=8,
+    book_width=16,
     book_hours=4.0,
 )
 

@@ -1,86 +1,114 @@
-"""Voter 7: convolutions over order-book heat maps, an LSTM over their time axis."""
+"""Voter 7: convolutions over order-book heat maps, an LSTM over their time axis, a line from what they sum up to."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
 from markets.values import BOOK_LEVELS, Books, FloatArray, IntArray
+from models_ml.features.book_frames import (
+    INKS,
+    PATH,
+    SUMMARIES,
+    SUMMARY,
+    Tensors,
+    mirrored,
+    others,
+    snapshot_frames,
+    summary,
+    tensors,
+)
 from models_ml.profiles import Profile
-from models_ml.samples import Samples
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, Net, NetVoter
+from models_ml.samples import UNKNOWN_LABEL, Samples
+from models_ml.voters.base import CorruptArtifact, OnStep
+from models_ml.voters.book_net import BookNet
+from models_ml.voters.book_training import Lesson, Pace, learn
+from models_ml.voters.torch_loop import Arrays, NetVoter
 from models_ml.votes import AbstainReason
 
-INKS = 4
-"""Bid distance, ask distance (each in units of the window's mean distance), bid size, ask size (likewise, log)."""
 NEWEST_S = 15.0
 """Age of the newest snapshot at the decision above which there is no book."""
 SNAPSHOT_S = 5.0
 """Rate at which books are kept; a window may span at most twice its nominal time."""
-CLIP = 8.0
-
-
-class BookNet(Net):
-    """(B, 4, K, 20) heat maps and (B, K, 1) moves of the mid → (B, 3) logits."""
-
-    def __init__(self, channels: int, width: int, markets: int) -> None:
-        super().__init__()
-        self.eye = nn.Sequential(
-            nn.Conv2d(INKS, channels, (1, 4), stride=(1, 2), padding=(0, 1)),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, (3, 4), stride=(1, 2), padding=(1, 1)),
-            nn.ReLU(),
-        )
-        self.memory = nn.LSTM(channels * (BOOK_LEVELS // 4) + 1, width, batch_first=True)
-        self.market = nn.Embedding(markets, MARKET_WIDTH)
-        self.mix = nn.Linear(width + MARKET_WIDTH, 32)
-        self.drop = nn.Dropout(0.2)
-        self.head = nn.Linear(32, 3)
-
-    def forward(self, heat: Tensor, moves: Tensor, market: Tensor) -> Tensor:
-        """Logits of down, neutral, up."""
-        seen = self.eye(heat).permute(0, 2, 1, 3).flatten(2)  # (B, K, channels · 5)
-        last = self.memory(torch.cat([seen, moves], dim=2))[0][:, -1]  # (B, width)
-        mixed = self.mix(torch.cat([last, self.market(market)], dim=1))
-        logits: Tensor = self.head(self.drop(functional.relu(mixed)))
-        return logits
+AHEAD_S = (10.0, 60.0)
+"""Moves of the mid that the net learns beside the next minute's candle, and is never asked about."""
+LEANS = (1, None, 1)
+"""The minute and the longer move start from the shorter one."""
+CHANNELS = [*PATH, *SUMMARIES]
+CHUNK = 4096
 
 
 class _View:
-    """The last K snapshots received by each decision."""
+    """The last K snapshots received by each decision, and what the other instruments' books sum up to by then."""
 
-    def __init__(self, samples: Samples, length: int) -> None:
-        self.books, self.length = samples.books, length
+    def __init__(self, samples: Samples, length: int, levels: int) -> None:
+        self.books, self.length, self.levels = samples.books, length, levels
         self.instruments = samples.index[:, 0]
         self.closes = samples.open_times[samples.index[:, 1]] + 60
-        self.order, self.counts = _arrivals(samples, self.closes)
+        self.moments, self.moment = np.unique(self.closes, return_inverse=True)
+        self.times, self.order = _sorted(samples.books, len(samples.ohlcv))
 
     def read(self, rows: IntArray) -> tuple[Arrays, NDArray[np.bool_]]:
-        heat = np.zeros((len(rows), INKS, self.length, BOOK_LEVELS), dtype=np.float32)
-        moves = np.zeros((len(rows), self.length, 1), dtype=np.float32)
-        known = np.zeros(len(rows), dtype=bool)
-        if self.books is None:
-            return (heat, moves), known
-        places = self.counts[rows, None] + np.arange(-self.length, 0)
-        enough = np.flatnonzero(places[:, 0] >= 0)
-        instruments = self.instruments[rows[enough], None]
-        picked = self.order[instruments, places[enough]]
-        times, mid = self.books.times[instruments, picked], self.books.mid[instruments, picked]
-        ages = self.closes[rows[enough], None] - times
-        fresh = (ages[:, -1] <= NEWEST_S) & (ages[:, 0] <= 2 * self.length * SNAPSHOT_S) & np.isfinite(mid).all(axis=1)
-        use = enough[fresh]
-        heat[use] = _heat(self.books, instruments[fresh], picked[fresh])
-        moves[use, :, 0] = _moves(mid[fresh])
-        known[use] = True
-        return (heat, moves), known
+        instruments, closes = self.instruments[rows], self.closes[rows]
+        picked, known = self._picked(instruments, closes)
+        heat = np.zeros((len(rows), INKS, self.length, self.levels), dtype=np.float32)
+        path = np.zeros((len(rows), self.length, len(PATH)), dtype=np.float32)
+        sums = np.zeros((len(rows), len(SUMMARIES)), dtype=np.float32)
+        if self.books is not None and known.any():
+            frames = snapshot_frames(self.books, instruments[known, None], picked[known], closes[known], self.levels)
+            heat[known], path[known], own = tensors(frames)
+            market = self._market[instruments[known], self.moment[rows[known]]]
+            sums[known] = np.concatenate([own, market], axis=1)
+        return (heat, path, sums), known
 
     def mirror(self, inputs: Arrays) -> Arrays:
         """Bids and asks change places."""
-        heat, moves = inputs
-        return heat[:, [1, 0, 3, 2]], -moves
+        heat, path, sums = inputs
+        return mirrored((heat, path, sums))
+
+    def known_by(self, instruments: IntArray, moments: FloatArray | IntArray) -> IntArray:
+        """How many snapshots of each instrument were stamped at or before its moment (n,)."""
+        counts = np.zeros(len(moments), dtype=np.int64)
+        for instrument in np.unique(instruments):
+            rows = instruments == instrument
+            counts[rows] = np.searchsorted(self.times[instrument], moments[rows], side="right")
+        return counts
+
+    @cached_property
+    def _market(self) -> NDArray[np.float32]:
+        """Mean sums of the other instruments (I, moments, S), of those with a fresh book."""
+        shape = len(self.times), len(self.moments)
+        instruments, moment = (axis.reshape(-1) for axis in np.indices(shape))
+        sums = np.zeros((len(moment), len(SUMMARY)), dtype=np.float32)
+        fresh = np.zeros(len(moment), dtype=bool)
+        for rows in np.array_split(np.arange(len(moment)), max(len(moment) // CHUNK, 1)):
+            sums[rows], fresh[rows] = self._sums(instruments[rows], self.moments[moment[rows]])
+        sums[fresh] = others(sums[fresh], moment[fresh])
+        return sums.reshape(*shape, -1)
+
+    def _sums(self, instruments: IntArray, closes: IntArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        out = np.zeros((len(closes), len(SUMMARY)), dtype=np.float32)
+        picked, known = self._picked(instruments, closes)
+        if self.books is not None and known.any():
+            out[known] = summary(
+                snapshot_frames(self.books, instruments[known, None], picked[known], closes[known], self.levels)
+            )
+        return out, known
+
+    def _picked(self, instruments: IntArray, closes: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Snapshot numbers (n, K) of the windows, and which of the windows are whole and fresh."""
+        places = self.known_by(instruments, closes)[:, None] + np.arange(-self.length, 0)
+        known = places[:, 0] >= 0
+        picked = np.zeros(places.shape, dtype=np.int64)
+        if self.books is None or not known.any():
+            return picked, known & False
+        each = instruments[known, None]
+        picked[known] = self.order[each, places[known]]
+        ages = closes[known, None] - self.books.times[each, picked[known]]
+        fresh = (ages[:, -1] <= NEWEST_S) & (ages[:, 0] <= 2 * self.length * SNAPSHOT_S)
+        known[known] = fresh & np.isfinite(self.books.mid[each, picked[known]]).all(axis=1)
+        return picked, known
 
 
 class BookVoter(NetVoter):
@@ -88,59 +116,81 @@ class BookVoter(NetVoter):
 
     key = "cnn_lstm_book"
     silence = AbstainReason.NO_BOOK
+    net: BookNet
 
     def design(self, profile: Profile, train: Samples) -> dict[str, Any]:
         """See `NetVoter.design`."""
-        return {"channels": profile.book_channels, "width": profile.book_width, "window": profile.book_window}
+        sizes = {"channels": profile.book_channels, "width": profile.book_width, "window": profile.book_window}
+        return sizes | {"levels": _levels(train.books), "reads": CHANNELS}
 
     def build(self, shape: dict[str, Any], markets: int) -> BookNet:
-        """See `NetVoter.build`."""
-        return BookNet(shape["channels"], shape["width"], markets)
+        """See `NetVoter.build`; raises `CorruptArtifact` for a net that read other channels."""
+        if shape.get("reads") != CHANNELS:
+            raise CorruptArtifact("the order-book net is of a release that read the book otherwise: train again")
+        return BookNet(shape["channels"], shape["width"], markets, shape["levels"], 1 + len(AHEAD_S))
 
     def view(self, samples: Samples) -> _View:
         """See `NetVoter.view`."""
-        return _View(samples, self.shape["window"])
+        return _View(samples, self.shape["window"], self.shape["levels"])
 
     def rows_needed(self, profile: Profile) -> int:
         """Instrument-minutes with a book."""
         return round(profile.book_hours * 60)
 
+    def _loop(
+        self,
+        train: Samples,
+        labels: NDArray[np.int8],
+        validation: Samples,
+        held: NDArray[np.int8],
+        profile: Profile,
+        on_step: OnStep | None,
+    ) -> tuple[int, float, float]:
+        """See `book_training.learn`. (epochs, losses)."""
+        pace = Pace(profile.epochs, profile.patience, profile.batch, profile.learning_rate, profile.max_rows)
+        done = learn(self.net, self._lesson(train, labels), self._lesson(validation, held), pace, on_epoch=on_step)
+        return done.epochs, done.train_loss, done.later_loss
 
-def _arrivals(samples: Samples, closes: IntArray) -> tuple[IntArray, IntArray]:
-    """Snapshots of each instrument by time (I, S), and how many each row knows at its decision (N,)."""
-    counts = np.zeros(len(closes), dtype=np.int64)
-    if samples.books is None:
-        return np.zeros((len(samples.ohlcv), 0), dtype=np.int64), counts
-    times = np.where(np.isfinite(samples.books.times), samples.books.times, np.inf)
+    def _lesson(self, samples: Samples, labels: NDArray[np.int8]) -> Lesson:
+        view = self.view(samples)
+
+        def read(rows: IntArray) -> Tensors:
+            heat, path, sums = view.read(rows)[0]
+            return heat, path, sums
+
+        outcomes = np.stack([labels, *(_moves(samples, view, ahead) for ahead in AHEAD_S)], axis=1)
+        return Lesson(read, outcomes, self._numbers(samples, np.arange(len(samples))), LEANS)
+
+
+def _levels(books: Books | None) -> int:
+    """Levels a side that any book has."""
+    if books is None:
+        return BOOK_LEVELS
+    filled = np.flatnonzero((np.nan_to_num(books.sizes) > 0).any(axis=(0, 1, 2)))
+    return int(filled.max(initial=0)) + 1
+
+
+def _sorted(books: Books | None, instruments: int) -> tuple[FloatArray, IntArray]:
+    """Times of the snapshots of each instrument (I, S), sorted, unknown ones last, and their numbers."""
+    if books is None:
+        return np.zeros((instruments, 0)), np.zeros((instruments, 0), dtype=np.int64)
+    times = np.where(np.isfinite(books.times), books.times, np.inf)
     order = np.argsort(times, axis=1, kind="stable")
-    for instrument in np.unique(samples.index[:, 0]):
-        rows = samples.index[:, 0] == instrument
-        counts[rows] = np.searchsorted(times[instrument, order[instrument]], closes[rows], side="right")
-    return order, counts
+    return np.take_along_axis(times, order, 1), order
 
 
-def _heat(books: Books, instruments: IntArray, picked: IntArray) -> NDArray[np.float32]:
-    """(n, 4, K, 20) from instruments (n, 1) and snapshot numbers (n, K); an absent level is zero."""
-    mid = books.mid[instruments, picked][..., None, None]
-    distance = np.nan_to_num(np.abs(np.log(books.prices[instruments, picked] / mid)))  # (n, K, 2, 20)
-    size = np.nan_to_num(books.sizes[instruments, picked].astype(np.float64))
-    parts = (_relative(distance), np.log1p(_relative(size)))
-    heat = np.concatenate(parts, axis=2).transpose(0, 2, 1, 3)
-    return np.asarray(np.clip(heat, -CLIP, CLIP), dtype=np.float32)
-
-
-def _relative(values: FloatArray) -> FloatArray:
-    """In units of the window's own mean."""
-    mean = values.mean(axis=(1, 2, 3), keepdims=True)
-    out = np.zeros_like(values)
-    np.divide(values, mean, out=out, where=mean > 0)
+def _moves(samples: Samples, view: _View, ahead_s: float) -> NDArray[np.int8]:
+    """Where the mid stands `ahead_s` after each decision (N,): 0 lower, 1 unchanged, 2 higher, −1 unknown."""
+    out = np.full(len(samples), UNKNOWN_LABEL, dtype=np.int8)
+    if samples.books is None:
+        return out
+    mids = np.take_along_axis(samples.books.mid, view.order, 1)
+    then = (view.closes + ahead_s).astype(np.float64)
+    now, later = view.known_by(view.instruments, view.closes) - 1, view.known_by(view.instruments, then) - 1
+    known = (now >= 0) & (later > now)
+    first, last = np.maximum(now, 0), np.maximum(later, 0)
+    known &= then - view.times[view.instruments, last] <= SNAPSHOT_S
+    move = mids[view.instruments, last] - mids[view.instruments, first]
+    known &= np.isfinite(move)
+    out[known] = np.sign(move[known]) + 1
     return out
-
-
-def _moves(mid: FloatArray) -> FloatArray:
-    """Log moves of the mid (n, K) in units of their own size in the window."""
-    steps = np.diff(np.log(mid), axis=1, prepend=np.log(mid[:, :1]))
-    size = np.sqrt((steps**2).mean(axis=1, keepdims=True))
-    out = np.zeros_like(steps)
-    np.divide(steps, size, out=out, where=size > 0)
-    return np.asarray(np.clip(out, -CLIP, CLIP))

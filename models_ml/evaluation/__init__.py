@@ -1,0 +1,1 @@
+"""How figures are measured: recorded files in, one table with intervals out."""
