@@ -1,0 +1,1 @@
+"""Agents: context for a round, and the stacker."""
