@@ -9,12 +9,18 @@ from django.core.management import execute_from_command_line
 
 from config.embedded import stop_database, use_embedded
 
+FILES_ONLY = frozenset({"evaluate"})
+"""Commands that read files alone: no database is started for them."""
+
 
 def main() -> None:
     """Run one command; `migrate` alone runs as the role that owns the tables."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     if len(sys.argv) > 1 and sys.argv[1] in {"migrate", "makemigrations"}:
         os.environ["CANDOR_DB_AS_OWNER"] = "1"
+    if len(sys.argv) > 1 and sys.argv[1] in FILES_ONLY:
+        execute_from_command_line(sys.argv)
+        return
     database = use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
     try:
         execute_from_command_line(sys.argv)

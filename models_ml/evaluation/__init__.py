@@ -1,0 +1,1 @@
+"""The proof: voters, stack and baselines measured on recorded files, without a database."""
