@@ -11,6 +11,8 @@ from config.embedded import stop_database, use_embedded
 
 INTERRUPTED = 128 + 2
 """What shells report of a command that Ctrl-C ended."""
+FILES_ONLY = frozenset({"evaluate", "evaluate_book", "evaluate_sentiment", "evaluate_volatility"})
+"""Commands that read files alone: no database is started for them."""
 
 
 def main() -> None:
@@ -18,7 +20,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.dev")
     if len(sys.argv) > 1 and sys.argv[1] in {"migrate", "makemigrations"}:
         os.environ["CANDOR_DB_AS_OWNER"] = "1"
-    database = use_embedded(Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var")))
+    files_only = len(sys.argv) > 1 and sys.argv[1] in FILES_ONLY
+    var = Path(os.environ.get("CANDOR_VAR", Path(__file__).parent / "var"))
+    database = None if files_only else use_embedded(var)
     try:
         execute_from_command_line(sys.argv)
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""How figures are measured: recorded files in, one table with intervals out."""
+"""The proof: voters, stack and baselines measured on recorded files, without a database."""

@@ -186,11 +186,16 @@ def wilson(won: float, n: float, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927); (0, 1) at n = 0: nothing is known."""
     if n <= 0:
         return 0.0, 1.0
-    share = won / n
+    low, high = wilson_bounds(np.array([won / n]), np.array([float(n)]), z)
+    return float(low[0]), float(high[0])
+
+
+def wilson_bounds(share: FloatArray, n: FloatArray, z: float = Z95) -> tuple[FloatArray, FloatArray]:
+    """Wilson's interval of many shares (N,) of n > 0 cases each; NaN where the share is."""
     centre = share + z * z / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return float(max(0.0, (centre - reach) / scale)), float(min(1.0, (centre + reach) / scale))
+    return np.maximum(0.0, (centre - reach) / scale), np.minimum(1.0, (centre + reach) / scale)
 
 
 def error_correlation(wrong: NDArray[Any]) -> FloatArray:

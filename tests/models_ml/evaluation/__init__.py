@@ -1,0 +1,1 @@
+"""The proof: sets, votes, figures, comparisons, the log."""

@@ -1,0 +1,126 @@
+"""The stacker's small XGBoost: whom to believe when, over votes, context and instrument."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from markets.values import FloatArray, IntArray
+from models_ml.agents.logistic import logit
+from models_ml.voters.base import CorruptArtifact
+
+if TYPE_CHECKING:
+    import xgboost
+
+FILE = "stack.ubj"
+MOST_TREES, PATIENCE = 300, 30
+HELD_SHARE = 0.2
+"""The latest share of the rows, which says how many trees are enough."""
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Trees over (votes, context, instrument), or none where not one of them helped."""
+
+    booster: "xgboost.Booster | None"
+    trees: int
+    markets: IntArray  # (M,) sorted, those learned from
+
+    @classmethod
+    def choose(
+        cls, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_], seed: int
+    ) -> "Boosted":
+        """Grow while the latest rows, which are not learned from, gain by it; rows must be in order of time."""
+        import xgboost  # seconds to import, and only workers need it
+
+        markets = np.unique(market)
+        cut = max(1, int((1 - HELD_SHARE) * len(up)))
+        table = _table(odds, context, market, markets)
+        held = xgboost.DMatrix(table[cut:], up[cut:].astype(np.float32), nthread=1)
+        booster = xgboost.train(
+            _settings(cut, seed),
+            xgboost.DMatrix(table[:cut], up[:cut].astype(np.float32), weight=_even(up[:cut]), nthread=1),
+            num_boost_round=MOST_TREES,
+            evals=[(held, "later")],
+            early_stopping_rounds=PATIENCE,
+            verbose_eval=False,
+        )
+        nothing = float(np.log(2))  # the loss of ½ for everything
+        trees = int(booster.best_iteration) + 1 if booster.best_score < nothing else 0
+        return cls(booster[:trees] if trees else None, trees, markets)
+
+    def again(
+        self, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_], seed: int
+    ) -> "Boosted":
+        """As many trees, grown from these rows."""
+        if not self.trees:
+            return self
+        import xgboost
+
+        markets = np.unique(market)
+        table = _table(odds, context, market, markets)
+        data = xgboost.DMatrix(table, up.astype(np.float32), weight=_even(up), nthread=1)
+        return Boosted(xgboost.train(_settings(len(up), seed), data, num_boost_round=self.trees), self.trees, markets)
+
+    def __call__(self, odds: FloatArray, context: FloatArray, market: IntArray) -> FloatArray:
+        """Log-odds (N,); 0 without trees."""
+        if self.booster is None or not len(odds):
+            return np.zeros(len(odds))
+        said = self.booster.inplace_predict(_table(odds, context, market, self.markets))
+        return logit(np.asarray(said, dtype=np.float64))
+
+    def as_json(self) -> dict[str, Any]:
+        """What the file of trees does not say."""
+        return {"trees": self.trees, "markets": self.markets.tolist()}
+
+    def save(self, folder: Path) -> None:
+        """Write the trees, if any."""
+        if self.booster is not None:
+            self.booster.save_model(folder / FILE)
+
+    @classmethod
+    def load(cls, facts: dict[str, Any], folder: Path) -> "Boosted":
+        """What `as_json` and `save` wrote; raises `CorruptArtifact`."""
+        trees, markets = int(facts["trees"]), np.array(facts["markets"], dtype=np.int64)
+        if not trees:
+            return cls(None, 0, markets)
+        import xgboost
+
+        try:
+            booster = xgboost.Booster({"nthread": 1}, model_file=folder / FILE)
+        except (xgboost.core.XGBoostError, ValueError) as error:
+            raise CorruptArtifact(f"{folder / FILE} is no booster of ours: train again") from error
+        return cls(booster, trees, markets)
+
+
+def _settings(rows: int, seed: int) -> dict[str, Any]:
+    """Shallow trees with heavy leaves: votes are few, and an edge is a percent or two."""
+    return {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_bin": 64,
+        "max_depth": 3,
+        "eta": 0.03,
+        "min_child_weight": max(25.0, rows / 1000),
+        "subsample": 0.5,
+        "colsample_bytree": 0.5,
+        "lambda": 10.0,
+        "nthread": 1,
+        "base_score": 0.5,
+        "seed": seed,
+    }
+
+
+def _table(odds: FloatArray, context: FloatArray, market: IntArray, markets: IntArray) -> NDArray[np.float32]:
+    """(N, S + K + 1): the instrument is its place among those learned from, unknown where it is none of them."""
+    place = np.minimum(np.searchsorted(markets, market), len(markets) - 1)
+    number = np.where(markets[place] == market, place.astype(np.float64), np.nan)
+    return np.concatenate([odds, context, number[:, None]], axis=1, dtype=np.float32)
+
+
+def _even(up: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Rises and falls weigh the same: the drift of the days learned from is no forecast."""
+    share = float(np.clip(up.mean(), 1e-6, 1 - 1e-6))
+    return np.where(up, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
