@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebSocketRoute, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    WebSocketRoute,
+    expect,
+    sync_playwright,
+)
 
 from tests.people import Person
 from tests.signals.live import serving
@@ -24,6 +33,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=30_000)  # what must come may take its time on a busy machine; what must not has its own
 OWN = re.compile(r"^(https?|wss?)://127\.0\.0\.1[:/]|^(data|blob|about):")
 
 
@@ -137,15 +147,19 @@ def open_page(browser: Browser, site: str, watched: Watched) -> Iterator[OpenPag
 
 
 class Wire:
-    """The server's end of the board's socket, in the test's hand."""
+    """The server's end of the board's socket, in the test's hand.
+
+    A page that comes back, because a slow test let it wait for more than five seconds, is told again what has an id.
+    """
 
     def __init__(self) -> None:
         self.routes: list[WebSocketRoute] = []
         self.hellos: list[str] = []
+        self.told: list[dict[str, Any]] = []
         self.greet = True
         self.speed = 1
         self.delay_s = 0
-        self.skew_s = 0.0
+        self.now_s: float | None = None  # what it says the time is, when not the wall's
 
     def attach(self, page: Page) -> None:
         """Answer every socket the page opens."""
@@ -158,11 +172,13 @@ class Wire:
     def _hello(self, route: WebSocketRoute, message: str) -> None:
         self.hellos.append(message)
         if self.greet:
-            now = int((time.time() + self.skew_s) * 1000)
-            self.send({"type": "hello", "id": 0, "now": now, "speed": self.speed, "delay_s": self.delay_s})
+            now = int((time.time() if self.now_s is None else self.now_s) * 1000)
+            hello = {"type": "hello", "id": 0, "now": now, "speed": self.speed, "delay_s": self.delay_s}
+            route.send(json.dumps({"type": "batch", "frames": [hello, *self.told]}))
 
     def send(self, *frames: dict[str, Any]) -> None:
         """Send frames over the newest socket; several go as one batch, as the broadcaster sends them."""
+        self.told += [frame for frame in frames if "id" in frame]
         frame = frames[0] if len(frames) == 1 else {"type": "batch", "frames": list(frames)}
         self.routes[-1].send(json.dumps(frame))
 

@@ -23,7 +23,7 @@ def test_from_the_table_of_plans_to_the_payment_page_and_back(
     shop.pay(session)
     shop.deliver()
     assert plan_of(freebie) == "pro"
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are on Pro", timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are on Pro")
 
 
 @pytest.mark.parametrize("path", ["/billing/", "/billing/plans/", "/billing/invoices/", "/billing/cancel/"])

@@ -108,7 +108,7 @@ def buy(page: Page, shop: Shop) -> None:
     page.locator('button[value="pay"]').click()
     page.wait_for_url("**/billing/return/**")
     shop.deliver()
-    expect(page.get_by_role("heading", level=1)).to_have_text("You are on Pro", timeout=20_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are on Pro")
 
 
 def delay_of(page: Page) -> int:

@@ -104,4 +104,4 @@ def test_a_device_that_refuses_is_explained(page: Page) -> None:
     session, device = plug_in(page)
     session.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
     page.get_by_role("button", name="Sign in with a passkey").click()
-    expect(page.get_by_role("alert")).to_contain_text("The passkey was not used", timeout=15_000)
+    expect(page.get_by_role("alert")).to_contain_text("The passkey was not used")

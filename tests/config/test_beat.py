@@ -42,7 +42,7 @@ def test_the_next_takes_over_when_the_leader_is_gone(beats: list[Scheduler]) -> 
     guard = beats[0]._guard
     assert guard is not None
     guard.close()  # as a killed process does; the server notices in its own time
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not leads(beats[1]) and time.monotonic() < until:
         time.sleep(0.05)
     assert [leads(beat) for beat in beats[1:]] == [True, False]
@@ -52,7 +52,7 @@ def test_the_next_takes_over_when_the_leader_is_gone(beats: list[Scheduler]) -> 
 def test_closing_hands_the_lead_on(beats: list[Scheduler]) -> None:
     assert leads(beats[0])
     beats[0].close()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not leads(beats[1]) and time.monotonic() < until:
         time.sleep(0.05)
     assert leads(beats[1])

@@ -83,7 +83,7 @@ async def collect(venue: Venue, symbol: str, start: int, end: int, timeframe: st
 
 async def first(stream: AsyncGenerator[VenueEvent, None], wanted: Callable[[VenueEvent], bool]) -> VenueEvent:
     """The first event that is wanted; the stream is ended."""
-    async with asyncio.timeout(20), aclosing(stream):
+    async with asyncio.timeout(60), aclosing(stream):
         async for event in stream:
             if wanted(event):
                 return event
@@ -126,8 +126,8 @@ async def test_history_is_closed_ascending_and_on_the_grid(bench: Bench) -> None
     async with bench.open() as venue:
         now = int(bench.now())
         found = await collect(venue, bench.symbol, now - 3600, now + 3600)
-        times = [candle.open_time for candle in found]
-        assert 55 <= len(found) <= 62
+        times, passed = [candle.open_time for candle in found], int(bench.now()) - now
+        assert 55 <= len(found) <= 62 + passed // 60
         assert times == sorted(set(times))
         assert all(time % 60 == 0 for time in times)
         assert times[0] >= now - 3600

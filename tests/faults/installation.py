@@ -26,7 +26,7 @@ from websockets.sync.client import connect
 from tests.faults.proxy import FaultProxy
 
 ROOT = Path(__file__).parents[2]
-READY_S = 90.0
+READY_S = 300.0
 
 
 def free_port() -> int:

@@ -33,7 +33,7 @@ from markets.venues import Venue
 from signals.models import Round
 from signals.rounds import BARS, TAINT_BARS
 from tests.database import connect
-from tests.faults.counts import times
+from tests.faults.counts import times, within
 from tests.faults.installation import READY_S, Processes
 from tests.faults.oracle import Key, Oracle, Script, Values
 from tests.faults.players import Staged, StagedFeed, metronome
@@ -66,7 +66,7 @@ class Stage:
     clock_file: Path | None = None  # where other processes read the market clock
     journal: list[tuple[float, float]] = field(default_factory=list)
     told: dict[Key, list[Values]] = field(default_factory=dict)
-    patience_s: float = 15.0  # how long the scenario waits for what must come
+    patience_s: float = within(15.0)  # how long the scenario waits for what must come
     clock_error_s: float = 0.0  # how far our market clock is ahead of the venue's
     witnesses: Callable[["Stage"], list[Venue]] = lambda stage: []  # other venues that are asked for their time
 
@@ -112,7 +112,7 @@ class Stage:
         self._mark()
         self.journal.append((clock.wall_now().timestamp(), self.now))
 
-    def _mark(self, within_s: float = 15.0) -> None:
+    def _mark(self, within_s: float = within(15.0)) -> None:
         """Tell the other processes through the run; again while a scenario has the database away."""
         limit = time.monotonic() + within_s
         while True:
@@ -146,7 +146,7 @@ class Stage:
             self.until(lambda: self.decided(close_time, ids), what=f"the rounds of {close_time}")
         return close_time
 
-    def until(self, condition: Callable[[], bool], within_s: float = 15.0, *, what: str = "it") -> float:
+    def until(self, condition: Callable[[], bool], within_s: float = within(15.0), *, what: str = "it") -> float:
         """Wait for a condition; returns the seconds it took, fails when it takes longer than `within_s`."""
         began = time.monotonic()
         while not self._holds(condition):
@@ -159,7 +159,7 @@ class Stage:
         """A further scenario on the same stage: the oracle looks at what comes from here on."""
         self.since = int(self.now) // MINUTE * MINUTE + MINUTE
 
-    def connected(self, within_s: float = 15.0) -> None:
+    def connected(self, within_s: float = within(15.0)) -> None:
         """Wait until the feed has subscribed to every market's candles."""
         self.server.subscribed(*(f"{market_id.lower()}@kline_1m" for market_id in IDS), within_s=within_s)
 
@@ -194,7 +194,7 @@ class Stage:
             self.tick()
             return self.state(market_id) == "live"
 
-        return self.comes(talks, 15)
+        return self.comes(talks, within(15))
 
     # -- what there is
 

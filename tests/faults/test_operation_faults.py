@@ -65,7 +65,7 @@ def house(
 
 def begin(house: House) -> None:
     """A further scenario in the house."""
-    # A feed that heard nothing for ten seconds, as between two scenarios, connects anew.
+    # A feed that heard nothing for a minute, as between two scenarios, connects anew.
     assert house.stage.recovers(), "the feed is not live"
     house.stage.begin()
     house.stage.patience_s = 60.0
@@ -157,7 +157,7 @@ def test_16_a_full_redis_costs_no_row(house: House) -> None:
     begin(house)
     client = house.processes.client()
     with traced(house, 16) as lost:
-        with no_sweeper():
+        with no_sweeper(house.processes):
             client.config_set("maxmemory", "1")
             for _ in range(2):
                 house.stage.minute(wait=())
@@ -234,7 +234,7 @@ def orphans(house: House) -> list[str]:
 def test_23_without_beat_the_next_one_makes_up(house: House) -> None:
     begin(house)
     with traced(house, 23) as lost:
-        with no_sweeper():
+        with no_sweeper(house.processes):
             ready = house.processes.logged("worker", "ready.")
             assert orphans(house) == []
             house.processes.wait_logged("worker", "ready.", more_than=ready)

@@ -17,7 +17,7 @@ from markets.models import Candle
 from markets.values import TaintFlag
 from models_ml.features import build
 from signals.models import Outcome, Round
-from tests.faults.counts import times
+from tests.faults.counts import times, within
 from tests.faults.defects import ForwardOnly, HalfTold, Impatient, WithoutBackfill, losing, without
 from tests.faults.proxy import Mode
 from tests.faults.stage import IDS, Stage, staged
@@ -89,7 +89,7 @@ def falls_silent(stage: Stage, minutes: int) -> list[str]:
     stage.minute()
     stage.wire.set(Mode.BLACK_HOLE)
     found = []
-    if not stage.comes(lambda: stage.state() == stage.page_state() == "delayed", stage.limits.silence_s + 5):
+    if not stage.comes(lambda: stage.state() == stage.page_state() == "delayed", stage.limits.silence_s + within(5)):
         found.append(f"I6: 5 s after the limit the page still says {stage.page_state()}")
     for _ in range(minutes):
         stage.minute(wait=())
@@ -131,10 +131,10 @@ def goes_missing(stage: Stage, minutes: int) -> list[str]:
         others = [states[stage.instruments[one].pk] for one in ("BTCUSDT", "SOLUSDT")]
         found += [] if others == ["silent", "issued"] else [f"I1: the others were {others} at {close_time}"]
         stage.tick()
-        if not stage.comes(lambda: stage.state("ETHUSDT") == "delayed", 5):
+        if not stage.comes(lambda: stage.state("ETHUSDT") == "delayed", within(5)):
             found.append("I6: ETH is not shown as delayed within one candle")
         eth = [stage.instruments["ETHUSDT"].pk]
-        stage.comes(lambda: stage.decided(close_time, eth), 10)  # noqa: B023  # asked within the turn
+        stage.comes(lambda: stage.decided(close_time, eth), within(10))  # noqa: B023  # asked within the turn
     stage.server.script(silent_ids=frozenset())
     stage.minute()
     found += [] if stage.comes(lambda: stage.state("ETHUSDT") == "live") else ["I8: ETH stays behind"]
@@ -201,7 +201,7 @@ def revises(stage: Stage, revisions: int) -> list[str]:
         row[2], row[3] = max(row[2], row[4]), min(row[3], row[4])
         stage.note("SOLUSDT", first, row[1:])
         stage.server.push_candle("SOLUSDT", row.tolist())
-        if not stage.comes(lambda: judged.filter(revision=2).exists(), 10):  # noqa: B023  # asked within the turn
+        if not stage.comes(lambda: judged.filter(revision=2).exists(), within(10)):  # noqa: B023  # asked within the turn
             found.append("I3: no new outcome after a correction")
         after = list(Round.objects.filter(pk__in=[one["id"] for one in before]).order_by("id").values())
         found += [] if after == before else ["I2: a correction changed a round"]
@@ -268,7 +268,7 @@ def serves_forming(stage: Stage, minutes: int) -> list[str]:
         stage.minute(wait=())
         stage.tick()
         done = int(stage.now) // MINUTE * MINUTE
-        stage.comes(lambda: stage.decided(done, [one.pk for one in stage.instruments.values()]), 5)  # noqa: B023
+        stage.comes(lambda: stage.decided(done, stage.ids()), within(5))  # noqa: B023
     stage.server.script(withhold_close=False)
     stage.minute()
     return stage.violations()
@@ -325,4 +325,5 @@ def test_12_a_refusing_venue_gets_its_peace() -> None:
 
 def test_12_is_seen_without_patience() -> None:
     with staged(make_feed=Impatient) as stage:
+        stage.patience_s = 15.0
         assert broken(refuses(stage, (RestFault(429, {"Retry-After": "1"}, path="klines", times=40),)), "I8")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -33,6 +34,13 @@ from tests.markets.worlds import START, at, make_instrument, series, walk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIVE_MINUTES = 10
+
+
+@pytest.fixture
+def within_a_minute() -> Iterator[None]:
+    """The wall clock stands in the middle of a minute."""
+    with time_machine.travel(clock.floor_minute(clock.wall_now()) + timedelta(seconds=30), tick=False):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +67,7 @@ def opened(tmp_path: Path) -> Opened:
 
 
 def finish(feed: FeedThread) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while feed.alive:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -121,7 +129,7 @@ def test_an_undecided_minute_does_not_hang_a_recording(opened: Opened) -> None:
 def test_stopping_a_recording_leaves_it_open(opened: Opened) -> None:
     feed = FeedThread(opened, Hooks(wait_decided=lambda _: False))
     feed.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not Candle.objects.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -180,7 +188,7 @@ def test_listing_keeps_what_an_operator_ticked() -> None:
 # ---- tasks
 
 
-def test_the_catch_up_brings_what_no_stream_brought_and_tells_of_the_newest() -> None:
+def test_the_catch_up_brings_what_no_stream_brought_and_tells_of_the_newest(within_a_minute: None) -> None:
     venue = sync_instruments("simulated").venue
     btc = Instrument.objects.get(venue=venue, symbol="BTC/USDT")
     Instrument.objects.filter(pk=btc.pk).update(followed=True)

@@ -161,10 +161,9 @@ def test_a_late_voter_is_cut_and_the_decision_is_on_time() -> None:
         return rises()
 
     runner = PanelRunner(lanes=1)
-    started = time.monotonic()
     with witnessing() as witness:
         votes = vote(SAMPLES, {"lstm": model(stall)}, deadline_s=0.2, now=NOW, runner=runner)
-    assert time.monotonic() - started < 1.0
+    assert not release.is_set(), "the decision did not wait for the voter"
     assert witness.count("voter_late", voter="lstm") == 1
     assert witness.counted("candor_voter_abstained_total", voter="lstm", reason="deadline") == 3
     assert reasons(votes.abstained, "lstm") == [AbstainReason.DEADLINE] * 3
@@ -181,22 +180,20 @@ def test_a_stalled_voter_takes_neither_a_lane_nor_the_next_minute() -> None:
 
     runner = PanelRunner(lanes=1)
     models = {"lstm": model(stall), "xgb": model(rises)}
-    budgets = {"lstm": 0.1, "xgb": 1.0}
+    budgets = {"lstm": 0.1, "xgb": 30.0}
     asks = {seat: loaded.voter.predict for seat, loaded in models.items()}
-    first = runner.ask(SAMPLES, asks, budgets, 2.0)
+    first = runner.ask(SAMPLES, asks, budgets, 30.0)
     assert first["lstm"][0] is AbstainReason.DEADLINE
     assert isinstance(first["xgb"][0], np.ndarray)
 
-    started = time.monotonic()
-    second = runner.ask(SAMPLES, asks, budgets, 2.0)
-    assert time.monotonic() - started < 0.1
+    second = runner.ask(SAMPLES, asks, budgets, 30.0)
     assert second["lstm"][0] is AbstainReason.DEADLINE
     assert isinstance(second["xgb"][0], np.ndarray)
     assert len(calls) == 1
 
     release.set()
-    deadline = time.monotonic() + 5
-    while not isinstance(runner.ask(SAMPLES, asks, budgets, 2.0)["lstm"][0], np.ndarray):
+    deadline = time.monotonic() + 60
+    while not isinstance(runner.ask(SAMPLES, asks, budgets | {"lstm": 30.0}, 30.0)["lstm"][0], np.ndarray):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert len(calls) == 2

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
 Frame = dict[str, Any]
+PATIENCE_S = 30.0
+"""How long what must come is waited for: far longer than it takes, because no machine is always quiet."""
 
 
 @contextmanager
@@ -57,7 +59,7 @@ class Reader:
         await self.connection.send(json.dumps({"type": "hello", "last_event_id": last_event_id}))
         return await self.until("hello")
 
-    async def until(self, kind: str, *, within: float = 8) -> Frame:
+    async def until(self, kind: str, *, within: float = PATIENCE_S) -> Frame:
         """The next frame of a kind after the one found before; AssertionError where none comes."""
         try:
             async with asyncio.timeout(within):
@@ -71,8 +73,17 @@ class Reader:
         except TimeoutError:
             raise AssertionError(f"no {kind} within {within} s, but {self.frames}") from None
 
+    async def reads(self, enough: Callable[[], bool]) -> None:
+        """Read until there is enough; AssertionError where that never comes."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not enough():
+                    self._read(json.loads(await self.connection.recv()))
+        except TimeoutError:
+            raise AssertionError(f"not enough within {PATIENCE_S} s, but {self.frames} {self.ephemeral}") from None
+
     async def listen(self, seconds: float) -> None:
-        """Read for so long."""
+        """Read for so long: for what must not come."""
         try:
             async with asyncio.timeout(seconds):
                 while True:

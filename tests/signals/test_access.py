@@ -141,6 +141,8 @@ def test_latest_signal_is_the_latest_one_may_see(who: str, request: pytest.Fixtu
 @pytest.mark.parametrize("who", SEES)
 def test_outcome_that_is_not_due_yet_does_not_exist(who: str, request: pytest.FixtureRequest) -> None:
     person, run, now = request.getfixturevalue(who), make_run(), floor_minute(wall_now())
+    mark(run, market_at=now + MINUTE / 2, speed_reached=None)
+    Run.objects.filter(pk=run.pk).update(state=Run.State.ENDED)  # so that its clock stands
     signal = tell(run, instruments_of(run)[0], now - DELAY)  # closed before the delay, expired within it
     seen = json.loads(person.client.get("/api/v1/rounds/").content)["rounds"][0]
     assert seen["id"] == str(signal.public_id)
@@ -165,6 +167,9 @@ async def test_delay_and_plan_hold_on_the_socket(who: str, anybody: Person) -> N
             await pushed.hello(None)
             await pushed.listen(0.5)
             signal = await database_sync_to_async(tell)(told.run, told.old.instrument, floor_minute(wall_now()))
+            if who == "stranger":
+                await pushed.reads(lambda: str(signal.public_id) in json.dumps(pushed.frames))
+            await replayed.reads(lambda: told.seen_in(json.dumps(replayed.frames)) >= SEES[who])
             await pushed.listen(1.0)
             await replayed.listen(0.2)
     assert told.seen_in(json.dumps(replayed.frames)) == SEES[who]

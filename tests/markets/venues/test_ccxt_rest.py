@@ -72,10 +72,10 @@ async def test_too_many_requests_are_obeyed(still: VenueServer) -> None:
     async with still.venue() as venue:
         await venue.instruments()
         now = int(still.now())
-        still.script(RestFault(status=429, headers={"Retry-After": "2"}))
+        still.script(RestFault(status=429, headers={"Retry-After": "4"}))
         with pytest.raises(VenueError, match="too many requests") as refused:
             await history(venue, BTC, now - 600, now)
-        assert refused.value.retry_after == 2
+        assert refused.value.retry_after == 4
         assert not refused.value.permanent
         sent = len(still.requests)
         with pytest.raises(VenueError, match="paused") as paused:
@@ -141,7 +141,7 @@ async def test_a_slow_drip_is_cut_off(still: VenueServer) -> None:
         started = time.monotonic()
         with pytest.raises(VenueError, match="RequestTimeout"):
             await history(venue, BTC, 0, 600)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20, "the drip was not cut"
 
 
 async def test_skew_is_measured(still: VenueServer) -> None:
