@@ -16,7 +16,7 @@ from accounts.access import Viewer, viewer_of
 from markets.api import ProblemSerializer
 from markets.models import Instrument, Run
 from markets.runs import current_run
-from signals import answers, shapes
+from signals import answers, patterns, shapes
 from signals.access import access_events, access_instruments, followed_ids, is_known
 from signals.groups import HELD_KINDS, tier_of
 from signals.health import health
@@ -91,6 +91,18 @@ class SignalHistory(APIView):
         found = _instrument(viewer, run, instrument)
         page = answers.signal_page(viewer, run, asked["limit"], found, before=asked.get("before", ""))
         return _answer(orjson.dumps(page))
+
+
+class Patterns(APIView):
+    """Patterns with their proof."""
+
+    @extend_schema(
+        operation_id="patterns", parameters=[shapes.PatternQuery], responses={200: shapes.PatternPage, **BAD}
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """List patterns in one state, promoted ones by default, with the searches that they come from."""
+        asked = _query(request, shapes.PatternQuery)
+        return _answer(orjson.dumps(patterns.answer(current_run(), **asked)))
 
 
 class PushEvents(APIView):
@@ -177,6 +189,7 @@ urlpatterns: list[URLPattern] = [
     path("rounds/<str:public_id>/", OneRound.as_view(), name="round"),
     path("signals/latest/<str:instrument>/", LatestSignal.as_view(), name="latest-signal"),
     path("signals/history/<str:instrument>/", SignalHistory.as_view(), name="signal-history"),
+    path("patterns/", Patterns.as_view(), name="patterns"),
     path("events/", PushEvents.as_view(), name="events"),
     path("health/", HealthCheck.as_view(), name="health"),
 ]

@@ -17,6 +17,7 @@ from markets.timeframes import aggregate, minutes_of
 from markets.values import FloatArray, IntArray
 from models_ml.features import CHART_LOOKBACK, indicators
 from signals.access import access_outcomes, access_signals, market_now
+from signals.chart_patterns import chart_patterns
 from signals.models import Outcome
 from signals.wording import DIRECTIONS, OUTCOMES, decimals_of, percent, price_text
 
@@ -42,6 +43,8 @@ GROUPS: Final[tuple[dict[str, Any], ...]] = (
 )
 """Lines by the button that shows them: name on the chart → name in `indicators`."""
 
+PATTERN_TOGGLE: Final[dict[str, Any]] = {"key": "patterns", "title": "Patterns"}
+
 
 def chart_frame(instrument: Instrument, timeframe: str) -> dict[str, Any]:
     """What the page needs before the candles come: titles, switches, where to fetch."""
@@ -55,7 +58,7 @@ def chart_frame(instrument: Instrument, timeframe: str) -> dict[str, Any]:
         "timeframes": [
             {"name": name, "current": name == timeframe, "href": _link(instrument, name)} for name in TIMEFRAMES
         ],
-        "toggles": GROUPS,
+        "toggles": (*GROUPS, PATTERN_TOGGLE),
     }
 
 
@@ -74,6 +77,7 @@ def chart_data(viewer: Viewer, run: Run | None, instrument: Instrument, timefram
     times, ohlcv = aggregate(times, ohlcv, minutes)
     times, ohlcv = _regular(times, ohlcv, minutes * 60, instrument.calendar)
     lines = indicators(ohlcv)
+    patterns = chart_patterns(instrument, times, ohlcv, BARS)
     shown = slice(max(0, len(times) - BARS), None)
     times, ohlcv = times[shown], ohlcv[shown]
     decimals = decimals_of(instrument.tick_size, float(ohlcv[-1, 3]) if len(ohlcv) else 1.0)
@@ -93,6 +97,7 @@ def chart_data(viewer: Viewer, run: Run | None, instrument: Instrument, timefram
             for group in GROUPS
         ],
         "markers": markers,
+        "patterns": patterns,
         "expiries": sorted({marker["judged"] for marker in markers}),
         "gaps": [int(at) for at, row in zip(times, ohlcv, strict=True) if np.isnan(row[3])],
         "summary": _summary(instrument, timeframe, ohlcv, len(markers)),

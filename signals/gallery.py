@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from models_ml.lenses import LENSES, second_panel
 from models_ml.voters import VOTERS
 from signals.cards import card_of
-from signals.charts import GROUPS, TIMEFRAMES
+from signals.charts import GROUPS, PATTERN_TOGGLE, TIMEFRAMES
 from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
 
 AT: Final = 1_700_000_040
@@ -121,7 +121,13 @@ def page(request: HttpRequest) -> HttpResponse:
     """All widgets in all states; `?widget=` and `?state=` narrow it down."""
     widget, state = request.GET.get("widget"), request.GET.get("state")
     frames = [{"name": name, "current": name == "1m", "href": f"/?timeframe={name}"} for name in TIMEFRAMES]
-    chart = {"symbol": "BTC/USDT", "timeframes": frames, "toggles": GROUPS, "limit": 0, "summary": "240 candles of 1m."}
+    chart = {
+        "symbol": "BTC/USDT",
+        "timeframes": frames,
+        "toggles": (*GROUPS, PATTERN_TOGGLE),
+        "limit": 0,
+        "summary": "240 candles of 1m.",
+    }
     feeds = [{"key": "gallery", "name": "Gallery", "state": "live", "since": AT, "attrs": {"state": "live"}}]
     context = {
         "widgets": [name for name in WIDGETS if widget in {None, name}],

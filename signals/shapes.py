@@ -9,6 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from models_ml.lenses import LENS_KEYS
+from models_ml.models import Pattern
 from models_ml.voters import SEATS
 from models_ml.votes import AbstainReason
 from signals.models import Outcome, Round
@@ -181,6 +182,73 @@ class RoundQuery(Shape):
     instrument = serializers.CharField(required=False, help_text="Id, or symbol such as BTC-USDT")
     state = serializers.ChoiceField(choices=_STATES, required=False)
     before = serializers.RegexField(r"^\d{1,12}-\d{1,18}$", required=False, help_text="`next` of the page before")
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+
+class MiningPart(Shape):
+    """The last search of one market class."""
+
+    market_class = serializers.CharField()
+    mined_until = serializers.IntegerField(allow_null=True, help_text="Epoch seconds")
+    split_at = serializers.IntegerField(allow_null=True, help_text="Where the part that was searched ends")
+    instruments = serializers.IntegerField()
+    windows = serializers.IntegerField()
+    tried = serializers.IntegerField(help_text="Every hypothesis that was looked at")
+    candidates = serializers.IntegerField(help_text="Those tested on later data")
+    promoted = serializers.IntegerField(help_text="Those that came through")
+    fdr = serializers.FloatField(help_text="Expected share of false ones among them")
+
+
+class Rate(Shape):
+    """How often it was right, with Wilson's 95 % interval; no number without a case."""
+
+    n = serializers.IntegerField()
+    rate = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class PatternShape(Shape):
+    """One pattern in one direction."""
+
+    id = serializers.IntegerField()
+    key = serializers.CharField()
+    title = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Pattern.Kind.choices)
+    state = serializers.ChoiceField(choices=Pattern.State.choices)
+    market_class = serializers.CharField()
+    direction = serializers.IntegerField(help_text="1 up, −1 down")
+    descriptor = serializers.DictField(allow_null=True, help_text="What a mined window is made of")
+    searched = Rate(help_text="In the part that was searched: no evidence")
+    out_of_sample = Rate(help_text="In the later part: the proof")
+    live = Rate(help_text="After the promotion")
+    base_rate = serializers.FloatField()
+    p_value = serializers.FloatField()
+    q_value = serializers.FloatField(help_text="Benjamini-Hochberg over everything tried")
+    tried = serializers.IntegerField(help_text="Hypotheses of the search it comes from")
+    result_bps = serializers.FloatField(allow_null=True, help_text="Mean in the later part, entered at the next open")
+    risk_reward = serializers.FloatField(allow_null=True, help_text="Mean gain over mean loss")
+    last_seen = serializers.DateField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True, help_text="Why it was retired")
+
+
+class PatternPage(Shape):
+    """A page of patterns in the order of their ids."""
+
+    runs = MiningPart(many=True)
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Patterns by state")
+    graveyard = serializers.IntegerField(help_text="Candidates that did not come through")
+    patterns = PatternShape(many=True)
+    next = serializers.IntegerField(allow_null=True, help_text="Pass as `after` for the next page; null at the end")
+
+
+class PatternQuery(Shape):
+    """Which patterns."""
+
+    state = serializers.ChoiceField(choices=Pattern.State.choices, default=Pattern.State.PROMOTED)
+    kind = serializers.ChoiceField(choices=Pattern.Kind.choices, default="")
+    market_class = serializers.CharField(default="", max_length=20)
+    after = serializers.IntegerField(min_value=0, max_value=2**63 - 1, default=0, help_text="`next` of the page before")
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
 
 

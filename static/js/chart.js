@@ -49,7 +49,7 @@ class CandleChart {
     this.root = root;
     this.area = root.querySelector("[data-chart-area]");
     this.instrument = root.dataset.chart;
-    this.off = new Set(innerWidth < 640 ? ["rsi", "macd"] : []);
+    this.off = new Set(innerWidth < 640 ? ["rsi", "macd", "patterns"] : []);
     this.fetched = 0;
     root.addEventListener("click", (event) => this.toggle(event.target.closest("[data-indicator]")));
     this.area.addEventListener("keydown", (event) => this.key(event));
@@ -80,6 +80,7 @@ class CandleChart {
     this.drawCandles();
     this.drawShades();
     this.drawLines();
+    this.drawPatterns();
     this.drawMarkers();
     if (range) this.chart.timeScale().setVisibleLogicalRange(range);
     else this.chart.timeScale().setVisibleLogicalRange({ from: this.data.candles.length - 90, to: this.data.candles.length + 4 });
@@ -152,6 +153,21 @@ class CandleChart {
     const series = this.chart.addSeries(histogram ? HistogramSeries : LineSeries, options, pane);
     const times = this.data.candles;
     series.setData(values.map((value, at) => (value === null ? { time: times[at][0] } : { time: times[at][0], value })));
+  }
+
+  // A pattern is the line through its points, with its name where it became known.
+  drawPatterns() {
+    const shown = this.off.has("patterns") ? [] : this.data.patterns;
+    shown.forEach((pattern) => {
+      const up = pattern.direction === "up";
+      const options = { color: colour(up ? "--up" : "--down"), lineWidth: pattern.family === "shape" ? 2 : 1, priceLineVisible: false };
+      if (pattern.family !== "shape") options.lineStyle = LineStyle.Dotted;
+      const line = this.chart.addSeries(LineSeries, { ...options, lastValueVisible: false, crosshairMarkerVisible: false });
+      line.setData(pattern.points.map(([time, value]) => ({ time, value })));
+      const mark = { time: pattern.points.at(-1)[0], position: up ? "belowBar" : "aboveBar", shape: "circle", size: 0.5, color: options.color };
+      createSeriesMarkers(line, [{ ...mark, text: pattern.label }]);
+    });
+    this.area.dataset.patterns = shown.length;
   }
 
   drawMarkers() {

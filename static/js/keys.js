@@ -1,6 +1,6 @@
 // Single keys: ? help, / search, g then a letter to go, j and k between cards, Esc. Silent in text fields; can be off.
 
-const PLACES = { b: "/", h: "/history", s: "/settings", d: "/disclaimer/" };
+const PLACES = { b: "/", h: "/history", p: "/patterns", s: "/settings", d: "/disclaimer/" };
 const CHAIN_MS = 1_500;
 
 let chained = 0;

@@ -9,6 +9,7 @@ from lib.postgres import ensure_partitions
 from markets.models import Candle, FeedState, Instrument, Run, Venue
 from models_ml.voters import SEATS
 from models_ml.votes import AbstainReason
+from signals.gallery import LENS_FACTS
 from signals.models import Outcome, Round, Signal
 
 MINUTE = timedelta(minutes=1)
@@ -88,6 +89,7 @@ def decided(instrument: Instrument, close_time: datetime, state: str = "issued",
         p_up=ups_of, p_down=[None if up is None else 0.97 - up for up in ups_of],
         p_neutral=[None if side is None else 0.03 for side in sides],
         directions=sides, abstained=[int(reason) for reason in silent], latency_ms=[3.5 + seat for seat in range(9)],
+        lens_directions=[lens.direction for lens in LENS_FACTS], lens_reasons=[lens.reason for lens in LENS_FACTS],
         model_ids=[0] * 9, direction=direction if state == "issued" else 0,
         up_votes=sides.count(1), down_votes=sides.count(-1), vote_share=ups / 9, score=0.76,
         probability=0.58, probability_low=0.5423, probability_high=0.5972, probability_n=1240,

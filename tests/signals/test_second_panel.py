@@ -64,7 +64,7 @@ def test_facts_count_the_lenses_with_the_language_models_of_the_round() -> None:
 @pytest.mark.django_db
 def test_a_round_older_than_the_lenses_has_no_second_panel() -> None:
     market = records.market(count=1)
-    row = records.decided(market.instruments[0], market.now)
+    row = records.decided(market.instruments[0], market.now, lens_directions=[], lens_reasons=[])
     (facts,) = facts_of([Round.objects.get(pk=row.pk)], [], [])
     assert (facts.lenses, facts.panel) == ((), None)
     card = card_of(facts, AT)

@@ -23,7 +23,7 @@ from tests.signals import records
 from tests.signals.records import MINUTE
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PAGES = ("/", "/history", "/settings", "/disclaimer/", "/terms/", "/gallery/")
+PAGES = ("/", "/history", "/patterns", "/settings", "/disclaimer/", "/terms/", "/gallery/")
 
 
 class Outline(HTMLParser):
