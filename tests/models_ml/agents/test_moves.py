@@ -1,0 +1,81 @@
+"""The band holds what it says on days it has not seen; the chance of a large move is calibrated."""
+
+import numpy as np
+import pytest
+
+from models_ml.agents.base import TooLittleHistory
+from models_ml.agents.moves import BAND, HORIZONS, ExpectedMove, coverage, deviation, fit_large, large, moves_ahead
+from models_ml.agents.realised import DAY
+from models_ml.validation.metrics import calibration_error, calibration_floor
+from tests.models_ml.agents.markets import market
+
+CUT = 16 * DAY
+
+
+@pytest.fixture(scope="module")
+def agent() -> ExpectedMove:
+    fitted = ExpectedMove()
+    fitted.fit(market(2, 20).until(CUT))
+    return fitted
+
+
+def test_a_move_enters_at_the_next_open() -> None:
+    history = market()
+    moved = moves_ahead(history, 15)
+    assert moved[0, 100] == pytest.approx(np.log(history.ohlcv[0, 115, 3] / history.ohlcv[0, 101, 0]))
+    assert np.isnan(moved[0, -15:]).all()
+
+
+def test_the_band_covers_its_share_of_later_moves(agent: ExpectedMove) -> None:
+    history = market(2, 20)
+    read = agent.read(history, 4 * DAY)
+    for horizon in HORIZONS:
+        rows = np.arange(0, 4 * DAY, max(horizon, 5))
+        share, n = coverage(read, moves_ahead(history, horizon)[:, CUT:], horizon, rows)
+        assert share == pytest.approx(BAND, abs=4 * np.sqrt(BAND * (1 - BAND) / n))
+        assert (read[f"low_{horizon}"] < 0).all()
+        assert (read[f"high_{horizon}"] > 0).all()
+
+
+def test_the_band_is_wider_in_wild_hours(agent: ExpectedMove) -> None:
+    read = agent.read(market(2, 20), 4 * DAY)
+    width = read["high_15"] - read["low_15"]
+    assert np.corrcoef(width[0], np.sqrt(read["variance_15"][0]))[0, 1] == pytest.approx(1)
+
+
+def test_the_chance_of_a_large_move_is_calibrated(agent: ExpectedMove) -> None:
+    history = market(2, 20)
+    read = agent.read(history, 4 * DAY)
+    moved = moves_ahead(history, 15)[:, CUT:]
+    chance = agent.chance(read, 15, 20.0)
+    rows = np.arange(0, 4 * DAY, 15)
+    q, came = chance[:, rows].ravel(), np.abs(moved[:, rows]).ravel()
+    known = np.isfinite(came)
+    error, floor = calibration_error(q[known], came[known] > 20e-4), calibration_floor(q[known])
+    assert error is not None
+    assert floor is not None
+    assert error < floor + 0.05
+    larger = agent.chance(read, 15, 40.0)
+    assert (larger < chance).all()
+
+
+def test_a_normal_move_has_its_normal_chance() -> None:
+    rng = np.random.default_rng(0)
+    said = np.full(20_000, 10e-4)
+    weights = fit_large(np.abs(rng.normal(size=len(said))) * said, said)
+    assert large(weights, np.array([10e-4]), 10e-4)[0] == pytest.approx(0.317, abs=0.04)
+    assert np.isnan(large(weights, np.array([np.nan]), 10e-4)[0])
+
+
+def test_nobody_covers_nothing() -> None:
+    share, n = coverage(
+        {"low_1": np.zeros((1, 2)), "high_1": np.ones((1, 2))}, np.full((1, 2), np.nan), 1, np.arange(2)
+    )
+    assert np.isnan(share)
+    assert n == 0
+    assert deviation({"variance_15": np.array([4e-8])}, 1)[0] == pytest.approx(2e-4)
+
+
+def test_too_little_history_is_said() -> None:
+    with pytest.raises(TooLittleHistory):
+        ExpectedMove().fit(market().until(2500))
