@@ -178,7 +178,7 @@ def _from_table(path: Path, table: Any, zone: str | None) -> CandleFile:  # noqa
     if stamp is None or missing:
         lacks = [*(["a time (ts)"] if stamp is None else []), *missing]
         raise CandleFileError(
-            f"{path.name}: lacks the column {', '.join(lacks)}; it has {', '.join(by_name) or 'none'}"
+            f"{path.name}: has no column for {', '.join(lacks)}; it has {', '.join(by_name) or 'none'}"
         )
     columns = [_numbers(table[by_name[name]]) for name in VALUE_NAMES[:4]]
     volume = _numbers(table[by_name["volume"]]) if "volume" in by_name else np.zeros(len(columns[0]))

@@ -13,3 +13,14 @@ def test_ctrl_c_ends_a_command_with_one_line(django_db_setup: None) -> None:
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_reader_who_has_seen_enough_gets_no_traceback(django_db_setup: None) -> None:
+    code = "print('word ' * 100_000, flush=True)"
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
