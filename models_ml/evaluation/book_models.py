@@ -47,6 +47,12 @@ def imbalance(learned: BookSet, choose: BookSet, test: BookSet, seed: int) -> Sc
     return _logistic(learned, choose), _logistic(both, test)
 
 
+def imbalance_odd(learned: BookSet, choose: BookSet, test: BookSet, seed: int) -> Scores:
+    """The same without an intercept: equal queues are even odds, and the drift of the learned days is no forecast."""
+    both = joined(learned, choose)
+    return _logistic(learned, choose, drift=False), _logistic(both, test, drift=False)
+
+
 def boosting(learned: BookSet, choose: BookSet, test: BookSet, seed: int) -> Scores:
     """Gradient boosting on 34 inputs of the instrument's own book; the later rows choose the number of trees."""
     return _boosted(learned, choose, test, seed, narrow)
@@ -89,7 +95,7 @@ def _moved(labels: NDArray[np.int8]) -> NDArray[np.bool_]:
     return np.asarray((labels == 0) | (labels == 2))
 
 
-def _logistic(train: BookSet, asked: BookSet) -> FloatArray:
+def _logistic(train: BookSet, asked: BookSet, *, drift: bool = True) -> FloatArray:
     from sklearn.linear_model import LogisticRegression
 
     out = np.zeros((len(asked), len(TARGETS)))
@@ -101,7 +107,7 @@ def _logistic(train: BookSet, asked: BookSet) -> FloatArray:
             use = use if use.sum() >= LEAST else moved  # an instrument that was never met is like all
             if len(np.unique(labels[use])) == 2:
                 rows = asked.numbers == number
-                fitted = LogisticRegression(C=1e3).fit(seen[use], labels[use] == 2)
+                fitted = LogisticRegression(C=1e3, fit_intercept=drift).fit(seen[use], labels[use] == 2)
                 out[rows, target] = fitted.decision_function(given[rows])
     return out
 

@@ -18,7 +18,7 @@ coverage are those of the choosing part."""
 def keep(report: dict[str, Any], path: Path, opening: dict[str, Any]) -> None:
     """Write the report as JSON and beside it as Markdown; earlier openings of the same file stay on record."""
     earlier = json.loads(path.read_text())["openings"] if path.exists() else []
-    whole = report | {"openings": [*earlier, opening]}
+    whole = report | {"openings": [*earlier, opening | {"gains": gains(report)}]}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     path.with_suffix(".md").write_text(markdown(whole))
 
@@ -90,8 +90,24 @@ def _model(name: str, table: dict[str, dict[str, Figures]]) -> str:
 
 
 def _openings(openings: list[dict[str, Any]]) -> str:
-    rows = [f"| {row['date']} | `{row['commit']}` | {row['configurations']} | {row['what']} |" for row in openings]
-    return "| date | commit | configurations tried before | what |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    head = f"| date | commit | tried before | what | voter − | target | AUC, 95 % |\n|{'---|' * 7}\n"
+    rows = [
+        f"| {row['date']} | `{row['commit']}` | {row['configurations']} | {row['what']} | {name} | {target} | {found} |"
+        for row in openings
+        for name, table in row["gains"].items()
+        for target, found in table.items()
+    ]
+    return head + "\n".join(rows) + "\n"
+
+
+def gains(report: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Baseline → target → pooled difference of the area, with its interval: what an opening showed."""
+    return {
+        name: {
+            target: f"{_signed(row[WHOLE], 'auc')} ({_range(row[WHOLE], 'auc_ci')})" for target, row in table.items()
+        }
+        for name, table in report["voter_less"].items()
+    }
 
 
 def _cell(row: Figures, column: str) -> str:

@@ -7,7 +7,7 @@ averaged along the way, and later rows decide about ridge, epochs and trust.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from markets.values import IntArray
-from models_ml.features.book_frames import Tensors
+from models_ml.features.book_frames import SUMMARY, Tensors
 from models_ml.voters.book_net import BookNet, joined
 from models_ml.voters.torch_loop import CLIP_NORM, FORGET_MARKET, device
 
-RIDGES = (0.03, 0.01, 0.003, 0.001, 0.0003)
+RIDGES = (0.3, 0.1, 0.03, 0.01, 0.003)
 OWN = 3.0
 """How much harder an instrument's own deviation is held than the line of all."""
+FREE = 1e-4
+"""Ridge of the imbalance, so small that it only says which of two equal solutions is meant."""
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DECAY = 0.05
 AVERAGE = 0.99
@@ -67,7 +69,7 @@ class Pace:
     patience: int
     batch: int
     learning_rate: float
-    rows: int = field(default=60_000)  # of an epoch, drawn anew each time
+    rows: int  # of an epoch, drawn anew each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,7 @@ class Learned:
 
 def learn(net: BookNet, lesson: Lesson, later: Lesson, pace: Pace, *, on_epoch: OnEpoch | None = None) -> Learned:
     """Fit everything, with the choices that `later` makes; the net ends in evaluation mode."""
-    net.set_prior(lesson.labels)
-    summary = _summaries(lesson)
-    _scale(net, summary)
+    summary = _begin(net, lesson)
     ridge = _choose_ridge(net, lesson, summary, later)
     _fit_line(net, lesson, summary, ridge)
     optimizer, average = _optimizer(net, pace), _trunk_of(net)
@@ -105,9 +105,7 @@ def learn(net: BookNet, lesson: Lesson, later: Lesson, pace: Pace, *, on_epoch: 
 
 def repeat(net: BookNet, lesson: Lesson, choices: Choices, pace: Pace, *, on_epoch: OnEpoch | None = None) -> float:
     """Fit everything again with choices already made; gives the training loss."""
-    net.set_prior(lesson.labels)
-    summary = _summaries(lesson)
-    _scale(net, summary)
+    summary = _begin(net, lesson)
     _fit_line(net, lesson, summary, choices.ridge)
     optimizer, average, loss = _optimizer(net, pace), _trunk_of(net), math.nan
     for epoch in range(1, choices.epochs + 1):
@@ -141,9 +139,13 @@ def _summaries(lesson: Lesson) -> Tensor:
     return torch.from_numpy(np.concatenate([lesson.read(rows)[2] for rows in _chunks(len(lesson))])).to(device())
 
 
-def _scale(net: BookNet, summary: Tensor) -> None:
+def _begin(net: BookNet, lesson: Lesson) -> Tensor:
+    """Base rates and scale of the net; gives the sums of all rows."""
+    net.set_prior(lesson.labels)
+    summary = _summaries(lesson)
     with torch.no_grad():
         net.scale.copy_(summary.square().mean(dim=0).sqrt().clamp(min=1e-3))
+    return summary
 
 
 def _choose_ridge(net: BookNet, lesson: Lesson, summary: Tensor, later: Lesson) -> tuple[float, ...]:
@@ -175,29 +177,34 @@ def _ridge(
 ) -> None:
     """Convex: logistic regression of up against down, ties left out; weights are held to a multiple of the source's.
 
-    The multiple and the imbalance are free.
+    The multiple and the imbalance, of each instrument, are free: held hard, the line is the logistic of the imbalance.
+    A horizon that starts from another reads the instrument's own sums only: over a minute those of the market told
+    something on one training day and the contrary on the other.
     """
     market = torch.from_numpy(lesson.numbers).to(device())
     line, own = net.line.detach()[sources].clone(), net.own.detach()[:, sources].clone()
     share = torch.ones(len(fitted), 1, device=device(), requires_grad=True)
     apart, each = torch.zeros_like(line, requires_grad=True), torch.zeros_like(own, requires_grad=True)
     held = torch.tensor(ridge, device=device())[fitted, None] * torch.ones_like(line)
-    free = torch.cat([torch.zeros_like(held[:, :1]), held[:, 1:]], dim=1)
+    held[:, 0] = FREE
+    read = torch.ones(line.shape[1], device=device())
+    if fitted != sources:
+        read[len(SUMMARY) :] = 0.0
     labels = torch.from_numpy(lesson.labels).to(device())[:, fitted]
     optimizer = torch.optim.LBFGS([share, apart, each], max_iter=LINE_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        score = net.scored(summary, market, share * line + apart, share * own + each)
+        score = net.scored(summary, market, read * (share * line + apart), read * (share * own + each))
         loss = _line_losses(score, labels).sum()
-        loss = loss + (free * apart.square()).sum() + OWN * (held * each.square()).sum()
+        loss = loss + (held * apart.square()).sum() + OWN * (held * each.square()).sum()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     with torch.no_grad():
-        net.line[fitted] = share * line + apart
-        net.own[:, fitted] = share * own + each
+        net.line[fitted] = read * (share * line + apart)
+        net.own[:, fitted] = read * (share * own + each)
 
 
 def _line_losses(score: Tensor, labels: Tensor) -> Tensor:

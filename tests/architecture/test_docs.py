@@ -37,9 +37,7 @@ def tracked() -> tuple[Path, ...]:
     return tuple(path for name in done.stdout.splitlines() if (path := ROOT / name).is_file())
 
 
-@pytest.mark.parametrize(
-    "key", [*VENUES, *VOTERS, *AGENTS, *FEATURE_GROUPS, *LENSES, *PATTERNS, *RISK_CHECKS], ids=str
-)
+@pytest.mark.parametrize("key", [*VENUES, *VOTERS, *AGENTS, *FEATURE_GROUPS, *LENSES, *PATTERNS, *RISK_CHECKS], ids=str)
 def test_every_registry_key_is_documented(key: str) -> None:
     assert f"`{key}`" in documented(), f"{key} stands in a registry and in no page of docs/"
 

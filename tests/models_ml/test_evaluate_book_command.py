@@ -36,9 +36,10 @@ def test_a_table_is_printed_and_kept_with_every_opening(tmp_path: Path) -> None:
     report = json.loads(kept.read_text())
     assert [row["what"] for row in report["openings"]] == ["first", "second"]
     assert report["openings"][1]["configurations"] == 4
-    assert set(report["models"]) == {"imbalance", "boosting", "boosting_wide", "cnn_lstm_book"}
+    assert set(report["models"]) == {"imbalance", "imbalance_odd", "boosting", "boosting_wide", "cnn_lstm_book"}
     assert set(report["models"]["imbalance"]) == {"next+0s", "next+1s"}
     assert set(report["models"]["imbalance"]["next+1s"]) == {"all", "X", "Y"}
+    assert "next+1s" in report["openings"][0]["gains"]["boosting"]
     page = kept.with_suffix(".md").read_text()
     assert "| next+1s | all |" in page
     assert "second |" in page
