@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from markets.intelligence import FEEDS
 from markets.venues import VENUES
 from models_ml.features import FEATURE_GROUPS
 from models_ml.voters import VOTERS
@@ -34,7 +35,7 @@ def tracked() -> tuple[Path, ...]:
     return tuple(path for name in done.stdout.splitlines() if (path := ROOT / name).is_file())
 
 
-@pytest.mark.parametrize("key", [*VENUES, *VOTERS, *FEATURE_GROUPS, *RISK_CHECKS], ids=str)
+@pytest.mark.parametrize("key", [*VENUES, *VOTERS, *FEATURE_GROUPS, *RISK_CHECKS, *FEEDS], ids=str)
 def test_every_registry_key_is_documented(key: str) -> None:
     assert f"`{key}`" in documented(), f"{key} stands in a registry and in no page of docs/"
 
