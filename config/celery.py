@@ -39,6 +39,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 600.0,
         "options": {"expire_seconds": 300},
     },
+    "poll headlines, events and indexes": {
+        "task": "markets.tasks.poll_words",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "forget old headlines": {"task": "markets.tasks.forget_old_headlines", "schedule": crontab(minute="57", hour="3")},
     "create partitions": {"task": "markets.tasks.create_partitions", "schedule": crontab(minute="7", hour="*/6")},
     "drop old books": {"task": "markets.tasks.drop_old_books", "schedule": crontab(minute="17", hour="3")},
     "forget old push events": {"task": "signals.tasks.forget_push_events", "schedule": crontab(minute="27")},

@@ -1,10 +1,14 @@
 """Settings that cannot work stop the start, each with a stable id and a hint."""
 
+from ipaddress import ip_network
+
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from lib.sealing import SealingError, check_keys
+
+READERS = ("auto", "lexicon", "linear", "finbert")
 
 
 def register_all() -> None:
@@ -13,6 +17,7 @@ def register_all() -> None:
     register(sealing, Tags.security)
     register(market, Tags.compatibility)
     register(language_models, Tags.compatibility)
+    register(words, Tags.compatibility)
 
 
 def secrets(**kwargs: object) -> list[CheckMessage]:
@@ -49,6 +54,26 @@ def market(**kwargs: object) -> list[CheckMessage]:
         return []
     hint = f"Use auto, a ccxt exchange id, or one of: {', '.join(sorted(VENUES))}."
     return [Error(f"MARKET={settings.MARKET!r} is not a venue.", hint=hint, id="candor.E002")]
+
+
+def words(**kwargs: object) -> list[CheckMessage]:
+    """Networks are networks, and the reader of headlines is one that there is."""
+    found: list[CheckMessage] = []
+    for network in settings.FEED_NETWORKS:
+        try:
+            ip_network(network)
+        except ValueError:
+            hint = "Write networks as 10.0.0.0/8, separated by spaces."
+            found.append(Error(f"FEED_NETWORKS: {network!r} is not a network.", hint=hint, id="candor.E024"))
+    if settings.SENTIMENT_READER not in READERS:
+        hint = f"Use one of: {', '.join(READERS)}."
+        found.append(
+            Error(f"SENTIMENT_READER={settings.SENTIMENT_READER!r} is not a reader.", hint=hint, id="candor.E025")
+        )
+    if settings.SENTIMENT_READER == "finbert" and not settings.SENTIMENT_FOLDER:
+        hint = "Name the folder of its weights."
+        found.append(Error("SENTIMENT_READER=finbert needs SENTIMENT_FOLDER.", hint=hint, id="candor.E026"))
+    return found
 
 
 def language_models(**kwargs: object) -> list[CheckMessage]:

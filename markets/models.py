@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
@@ -230,3 +231,84 @@ class DayQuality(models.Model):
     def score(self) -> float | None:
         """Share of good candles, None where nothing was due."""
         return self.good / self.due if self.due else None
+
+
+class WordFeed(models.Model):
+    """An address on the net that an operator named: headlines, events or an index are polled from it."""
+
+    name = models.CharField(max_length=80, unique=True, help_text="Stored as the source of what it brings")
+    adapter = models.CharField(max_length=20, help_text="Key in markets.intelligence.FEEDS")
+    url = models.URLField(max_length=500)
+    options = models.JSONField(default=dict, blank=True, help_text="The adapter's own; docs/words.md")
+    every_s = models.PositiveIntegerField(default=300, help_text="Seconds between two polls, 60 at least")
+    enabled = models.BooleanField(default=True)
+    etag = models.CharField(max_length=300, blank=True)
+    modified = models.CharField(max_length=100, blank=True)
+    polled_at = models.DateTimeField(null=True, blank=True)
+    ok_at = models.DateTimeField(null=True, blank=True, help_text="Last answer that could be read")
+    failures = models.PositiveIntegerField(default=0, help_text="In a row")
+    detail = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Headline(models.Model):
+    """One line of news. It is known from `observed_at` on, whatever `published_at` says."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="sha256 of source and address, or of source and title")
+    source = models.CharField(max_length=80)
+    url = models.CharField(max_length=500, blank=True)
+    title = models.CharField(max_length=300)
+    language = models.CharField(max_length=20, blank=True)
+    subjects = ArrayField(models.CharField(max_length=20), default=list, help_text="Assets it speaks of")
+    published_at = models.DateTimeField(help_text="As its source says")
+    observed_at = models.DateTimeField(help_text="When we received it")
+
+    class Meta:
+        indexes = [models.Index(fields=["observed_at"])]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class CalendarEvent(models.Model):
+    """A scheduled event of the economy. It counts from `observed_at` on."""
+
+    class Impact(models.IntegerChoices):
+        """How much it moves prices, as its calendar says."""
+
+        LOW = 1, "Low"
+        MEDIUM = 2, "Medium"
+        HIGH = 3, "High"
+
+    source = models.CharField(max_length=80)
+    key = models.CharField(max_length=64, help_text="The calendar's own id, or sha256 of time, currency and title")
+    time = models.DateTimeField()
+    currency = models.CharField(max_length=20, help_text="USD, EUR, … or ALL")
+    impact = models.PositiveSmallIntegerField(choices=Impact)
+    title = models.CharField(max_length=200)
+    observed_at = models.DateTimeField(help_text="When we learned of it")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "key"], name="calendar_event_once")]
+        indexes = [models.Index(fields=["time"])]
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.title}"
+
+
+class SentimentIndex(models.Model):
+    """One day's value of an index of mood, such as Fear & Greed."""
+
+    key = models.CharField(max_length=40)
+    day = models.DateField()
+    value = models.FloatField()
+    known_at = models.DateTimeField(help_text="When it was published")
+    observed_at = models.DateTimeField(help_text="When we received it")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "day"], name="sentiment_index_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.day}"

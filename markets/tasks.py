@@ -14,7 +14,8 @@ from markets import derivatives, quality
 from markets.candles import incomplete, newest_open_times
 from markets.downloading import Downloaded, download
 from markets.events import announce
-from markets.models import Instrument, Run, Venue
+from markets.intelligence import polling
+from markets.models import Headline, Instrument, Run, Venue
 from markets.runs import current_run, market_time
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,20 @@ def poll_derivatives() -> int:
     if run is None or run.state != Run.State.RUNNING or run.venue.kind != Venue.Kind.LIVE:
         return 0
     return derivatives.poll(run.venue)
+
+
+@shared_task(soft_time_limit=280, time_limit=300)
+def poll_words() -> int:
+    """Poll the feeds of headlines, events and indexes whose time has come; returns how many rows were new."""
+    return sum(polling.poll(feed) for feed in polling.due(clock.wall_now()))
+
+
+@shared_task
+def forget_old_headlines() -> int:
+    """Delete headlines observed before HEADLINE_RETENTION; events and indexes are kept. Returns how many."""
+    oldest = clock.wall_now() - settings.HEADLINE_RETENTION
+    gone, _ = Headline.objects.filter(observed_at__lt=oldest).delete()
+    return gone
 
 
 @shared_task

@@ -18,6 +18,7 @@ from signals.wording import (
     OUTCOMES,
     STATES,
     TAINTS,
+    VETOES,
     clock_text,
     duration_text,
     listed,
@@ -102,7 +103,7 @@ def _why(facts: RoundFacts) -> str:
         case "silent":
             return f"No consensus: {agree}, {facts.quorum} needed"
         case "vetoed":
-            return f"Blocked: {listed(phrase(name, {}) for name in facts.vetoes) or phrase(facts.reason, {})}"
+            return f"Blocked: {listed(phrase(name, VETOES) for name in facts.vetoes) or phrase(facts.reason, VETOES)}"
         case "tainted":
             return f"Data not to be trusted: {_taint_words(facts) or phrase(facts.reason, {})}"
         case "late":
@@ -180,7 +181,7 @@ def _risk(facts: RoundFacts) -> Card:
     return {
         "risk": f"{facts.risk_label} · {facts.risk_score:.2f}" if scored else "",
         "risk_parts": " · ".join(f"{phrase(name, {})} {value:.2f}" for name, value in facts.risk_parts),
-        "vetoes": listed(phrase(name, {}) for name in facts.vetoes),
+        "vetoes": listed(phrase(name, VETOES) for name in facts.vetoes),
         "taints": _taint_words(facts),
     }
 

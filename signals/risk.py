@@ -1,5 +1,6 @@
 """What may veto a signal, and the risk score with its parts."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Context:
         taint: TaintFlag bits of the window.
         quality_hour, quality_day: share of due candles on time and untainted; None where nothing was due.
         model_age: age of the oldest voting model over its limit, 0..1 and above.
+        to_event, since_event: minutes to the next and since the last event of high impact that concerns the
+            instrument; NaN where no calendar says.
     """
 
     close: float
@@ -47,6 +50,8 @@ class Context:
     quality_day: float | None
     model_age: float
     market_class: str = "crypto"
+    to_event: float = math.nan
+    since_event: float = math.nan
 
     @property
     def tainted(self) -> bool:
@@ -61,6 +66,8 @@ class RiskRules:
     ceiling: float = 0.7
     quality_hour_floor: float = 0.95
     quality_day_floor: float = 0.99
+    news_before: float = 15.0  # minutes; 0 is no window
+    news_after: float = 15.0
 
 
 def parts_of(context: Context) -> dict[str, float]:
@@ -111,12 +118,18 @@ def _poor_quality(context: Context, score: float, rules: RiskRules) -> bool:
     return (hour is not None and hour < rules.quality_hour_floor) or (day is not None and day < rules.quality_day_floor)
 
 
+def _news(context: Context, score: float, rules: RiskRules) -> bool:
+    """Within the window of an event; a calendar that nobody keeps vetoes nothing."""
+    return 0 <= context.to_event < rules.news_before or 0 <= context.since_event < rules.news_after
+
+
 RISK_CHECKS: dict[str, Check] = {
     "risk_score": _too_risky,
     "extreme_volatility": _extreme,
     "tainted_data": _tainted,
     "model_age": _old_models,
     "data_quality": _poor_quality,
+    "news_window": _news,
 }
 """Name of the veto → when it applies. All that apply are recorded, not only the first."""
 

@@ -25,6 +25,7 @@ from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
 from models_ml.features import COLUMNS, LOOKBACK, build, patterns
 from models_ml.lenses.looking import look_at
+from models_ml.news import News, news_of
 from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
 from models_ml.providers import providers
 from models_ml.samples import Samples
@@ -83,7 +84,13 @@ def rules_of(run: Run) -> Rules:
     """Everything an operator fixed before the minute."""
     return Rules(
         panel=panel_rule(run),
-        risk=RiskRules(settings.RISK_CEILING, settings.QUALITY_HOUR_FLOOR, settings.QUALITY_DAY_FLOOR),
+        risk=RiskRules(
+            settings.RISK_CEILING,
+            settings.QUALITY_HOUR_FLOOR,
+            settings.QUALITY_DAY_FLOOR,
+            settings.NEWS_WINDOW_BEFORE,
+            settings.NEWS_WINDOW_AFTER,
+        ),
         tiers=TierRules(settings.PAYOUT, settings.TIER_1_MARGIN, settings.TIER_2_MARGIN, settings.FEE_BPS),
         conservative=settings.CONSERVATIVE,
     )
@@ -165,6 +172,7 @@ class Asked:
     votes: PanelVotes
     models: dict[str, LoadedModel]
     language: "asking.Asked | None"
+    news: News
 
 
 def _ask(run: Run, group: list[Instrument], close_time: int, received: float | None) -> Asked:
@@ -179,9 +187,11 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         panel, scores = day.last(BARS), quality.scores_of(day)
     with STAGE.labels("features").time():
         samples = samples_of_panel(panel)
-    language = _ask_language(group, panel, samples, close_time, received) if nine else None
+    with STAGE.labels("news").time():
+        news = news_of(group, close_time)
+    language = _ask_language(group, panel, samples, close_time, received, news) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
-    return Asked(group, panel, samples.features[:, -1], scores, votes, models, language)
+    return Asked(group, panel, samples.features[:, -1], scores, votes, models, language, news)
 
 
 def _decide(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[int]:
@@ -197,10 +207,10 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
         with STAGE.labels("language").time():
             votes = with_language(votes, asked.language.votes())
     with STAGE.labels("context").time():
-        contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores)
+        contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores, asked.news)
         decisions = _decisions(run, group[0].market_class, votes, contexts)
     with STAGE.labels("lenses").time():
-        sights = look_at(COLUMNS, asked.features)
+        sights = look_at(COLUMNS, asked.features, [asked.news.figures(row) for row in range(len(group))])
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -258,7 +268,7 @@ def _ask_local(
 
 
 def _ask_language(
-    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None
+    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None, news: News
 ) -> "asking.Asked":
     """Put the questions to the language models, with no more time than leaves the round in time."""
     from models_ml import asking  # its libraries are a worker's: web code imports this module as well
@@ -269,14 +279,14 @@ def _ask_language(
     left = min(settings.LLM_DEADLINE_S, settings.LATE_AFTER_S - SAVING_S - spent)
     return asking.ask(
         [
-            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row))
+            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row, news))
             for row, instrument in enumerate(group)
         ],
         deadline_s=max(left, 0.0),
     )
 
 
-def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) -> Minute:
+def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, news: News) -> Minute:
     """What a language model may be told of one instrument."""
     books, flow = panel.books, panel.flow
     traded = flow is not None and bool(np.isfinite(flow.buy[row]).any())
@@ -296,6 +306,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) ->
         }
         if flow is not None and traded
         else None,
+        headlines=news.titles[row],
     )
 
 
@@ -318,7 +329,7 @@ def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) ->
 
 
 def _contexts(
-    group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores
+    group: list[Instrument], panel: Panel, ages: NDArray[np.float64], scores: quality.Scores, news: News
 ) -> list[Context]:
     moves: Volatility = volatility(panel.ohlcv)
     mined = watching.confirming(group[0].venue_id, group[0].market_class, panel.open_times, panel.ohlcv)
@@ -337,6 +348,8 @@ def _contexts(
             quality_day=days.get(instrument.pk),
             model_age=float(ages[row]),
             market_class=instrument.market_class,
+            to_event=float(news.to_event[row]),
+            since_event=float(news.since_event[row]),
         )
         for row, instrument in enumerate(group)
     ]

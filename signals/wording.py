@@ -33,6 +33,8 @@ TAINTS = {
     "repaired": "repaired data",
     "suspect": "suspect prices",
 }
+VETOES = {"news_window": "close to an event of high impact"}
+"""Vetoes that their names do not explain."""
 OUTCOMES = {"won": ("✓", "Won"), "lost": ("✕", "Lost"), "tie": ("=", "Tie"), "void": ("∅", "Void")}
 STATES = {
     "issued": "Signal",

@@ -7,6 +7,7 @@ from models_ml.features.cross_asset import CROSS_FEATURES, CROSS_LOOKBACK
 from models_ml.features.microstructure import described
 from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, LOOKBACK, NO_SOURCE
 from models_ml.features.window import Feature
+from models_ml.features.words import WORD_FEATURES
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
@@ -47,6 +48,18 @@ it reads {lookback} candles of each.
 |---|---|---|
 """
 
+WORDS = """
+## Words
+
+{about}
+
+A part of the vector (`words.build_words`), in the order below. Where headlines, index values and events come from, and
+which concern an instrument: [words.md](words.md).
+
+| column | unit | formula, source |
+|---|---|---|
+"""
+
 ABSENT = """
 ## No source yet
 
@@ -76,6 +89,8 @@ def page() -> str:
     parts.extend(f"| `{name}` | {unit} | {source} |\n" for name, (unit, source) in described().items())
     parts.append(CROSS.format(about=_about("cross_asset"), lookback=CROSS_LOOKBACK))
     parts.extend(f"| `{name}` | {unit} | {source} |\n" for name, (unit, source, _) in CROSS_FEATURES.items())
+    parts.append(WORDS.format(about=_about("words")))
+    parts.extend(f"| `{name}` | {unit} | {source} |\n" for name, (unit, source) in WORD_FEATURES.items())
     parts.append(ABSENT)
     parts.extend(f"| `{name}` | {text} |\n" for name, text in NO_SOURCE.items())
     return "".join(parts)

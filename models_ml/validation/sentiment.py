@@ -148,10 +148,12 @@ def calibration_error(probabilities: FloatArray, truth: IntArray) -> float:
     return float(sum(len(rows) / len(top) * abs(top[rows].mean() - right[rows].mean()) for rows in parts if len(rows)))
 
 
-def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Spearman's, with mean ranks for equal values."""
+def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
+    """Spearman's, with mean ranks for equal values; None where one of them never varies."""
     from scipy.stats import rankdata
 
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 

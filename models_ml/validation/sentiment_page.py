@@ -71,8 +71,9 @@ def _elsewhere(sets: dict[str, Any]) -> Iterator[str]:
     yield "| set | reader | n | rank correlation | takes a side | side right | of n |\n|---|---|---|---|---|---|---|"
     for name, methods in sets.items():
         for key, one in methods.items():
+            tied = "–" if one["rank_correlation"] is None else f"{one['rank_correlation']:.3f}"
             yield (
-                f"| {name} | {NAMES[key]} | {one['n']} | {one['rank_correlation']:.3f}"
+                f"| {name} | {NAMES[key]} | {one['n']} | {tied}"
                 f" | {_percent(one['takes_a_side'])} | {_percent(one['side_right'])} | {one['side_n']} |"
             )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from markets.intelligence import FEEDS
 from markets.venues import VENUES
 from models_ml.agents import AGENTS
 from models_ml.features import FEATURE_GROUPS
@@ -37,7 +38,11 @@ def tracked() -> tuple[Path, ...]:
     return tuple(path for name in done.stdout.splitlines() if (path := ROOT / name).is_file())
 
 
-@pytest.mark.parametrize("key", [*VENUES, *VOTERS, *AGENTS, *FEATURE_GROUPS, *LENSES, *PATTERNS, *RISK_CHECKS], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [*VENUES, *FEEDS, *VOTERS, *AGENTS, *FEATURE_GROUPS, *LENSES, *PATTERNS, *RISK_CHECKS],
+    ids=str,
+)
 def test_every_registry_key_is_documented(key: str) -> None:
     assert f"`{key}`" in documented(), f"{key} stands in a registry and in no page of docs/"
 

@@ -62,6 +62,27 @@ def test_a_language_model_needs_a_name_a_cap_and_time(
     assert all(message.hint for message in found)
 
 
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({}, []),
+        ({"FEED_NETWORKS": ["10.0.0.0/8", "fd00::/8"]}, []),
+        ({"FEED_NETWORKS": ["10.0.0.1/8", "lan"]}, ["candor.E024", "candor.E024"]),
+        ({"SENTIMENT_READER": "oracle"}, ["candor.E025"]),
+        ({"SENTIMENT_READER": "finbert"}, ["candor.E026"]),
+        ({"SENTIMENT_READER": "finbert", "SENTIMENT_FOLDER": "/models/finbert"}, []),
+    ],
+)
+def test_feeds_and_their_reader_are_ones_that_there_are(
+    settings: Settings, changes: dict[str, object], ids: list[str]
+) -> None:
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    found = checks.words()
+    assert [message.id for message in found] == ids
+    assert all(message.hint for message in found)
+
+
 def test_an_unknown_market_stops_the_start_and_lists_the_known(settings: Settings) -> None:
     settings.MARKET = "the moon"
     (message,) = checks.market()

@@ -13,6 +13,7 @@ from markets.candles import load_panel
 from markets.models import Instrument
 from models_ml.features import COLUMNS, LOOKBACK, build
 from models_ml.features.microstructure import MICRO_COLUMNS
+from models_ml.features.words import WORD_COLUMNS
 from tests.factories_market import instruments_of, make_run, store_walk
 
 pytestmark = pytest.mark.django_db
@@ -36,10 +37,10 @@ def test_the_row_is_that_of_a_decision(btc: Instrument) -> None:
     lines = json.loads(said("--instrument", "BTC/USDT", "--at", "2026-03-02T09:30:59Z", "--json"))
     panel = load_panel([btc.pk], clock.epoch(CLOSE), LOOKBACK)
     expected = build(panel.open_times, panel.ohlcv, 1)[0, 0]
-    assert [line["name"] for line in lines] == [*COLUMNS, *MICRO_COLUMNS]
+    assert [line["name"] for line in lines] == [*COLUMNS, *MICRO_COLUMNS, *WORD_COLUMNS]
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal([line["value"] for line in lines[: len(COLUMNS)]], expected)
-    assert all(line["value"] is None for line in lines[len(COLUMNS) :]), "no books, no trades"
+    assert all(line["value"] is None for line in lines[len(COLUMNS) :]), "no books, no trades, no words"
     assert all(line["source"] and line["unit"] for line in lines)
 
 

@@ -83,6 +83,7 @@ def test_an_unknown_reason_is_shown_as_it_is_stored() -> None:
     [
         ({"state": "silent"}, "No consensus: 6 of 9 agree, 6 needed"),
         ({"state": "vetoed", "vetoes": ("extreme_volatility", "model_age")}, "Blocked: extreme volatility, model age"),
+        ({"state": "vetoed", "vetoes": ("news_window",)}, "Blocked: close to an event of high impact"),
         ({"state": "tainted", "taints": ("gap", "stale")}, "Data not to be trusted: missing candles, stale feed"),
         ({"state": "late"}, "Late, so it never counts as a hit"),
         ({"state": "missed", "reason": "platform_down"}, "This minute was missed: platform down"),

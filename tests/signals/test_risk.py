@@ -81,6 +81,10 @@ def test_above_the_ceiling_nothing_is_said(score: float, vetoed: bool) -> None:
         ({"model_age": 1.0}, "model_age"),
         ({"quality_hour": 0.949}, "data_quality"),
         ({"quality_day": 0.989}, "data_quality"),
+        ({"to_event": 14.9}, "news_window"),
+        ({"to_event": 0.0}, "news_window"),
+        ({"since_event": 14.9}, "news_window"),
+        ({"to_event": 600.0, "since_event": 0.0}, "news_window"),
     ],
 )
 def test_each_veto(changes: dict[str, Any], name: str) -> None:
@@ -96,6 +100,8 @@ def test_each_veto(changes: dict[str, Any], name: str) -> None:
         {"quality_day": 0.99},
         {"quality_hour": None, "quality_day": None},
         {"taint": TaintFlag.REPAIRED},
+        {"to_event": 15.0, "since_event": 15.0},
+        {"to_event": NAN, "since_event": NAN},
     ],
 )
 def test_the_last_harmless_value_of_each(changes: dict[str, Any]) -> None:
@@ -106,6 +112,8 @@ def test_an_operator_sets_the_limits() -> None:
     strict = RiskRules(ceiling=0.1, quality_hour_floor=0.999, quality_day_floor=0.999)
     assert vetoes(strict, quality_hour=0.998) == ("risk_score", "data_quality")
     assert vetoes(RiskRules(quality_day_floor=0.5), quality_day=0.6) == ()
+    assert vetoes(RiskRules(news_before=0, news_after=0), to_event=0.0, since_event=0.0) == ()
+    assert vetoes(RiskRules(news_before=60, news_after=0), to_event=59.0, since_event=1.0) == ("news_window",)
 
 
 @pytest.mark.parametrize("flag", [flag for flag in TaintFlag if flag is not TaintFlag.REPAIRED])
@@ -120,6 +128,7 @@ BAD: dict[str, dict[str, Any]] = {
     "tainted_data": {"taint": TaintFlag.SUSPECT},
     "model_age": {"model_age": 2.0},
     "data_quality": {"quality_day": 0.5},
+    "news_window": {"since_event": 3.0},
 }
 
 

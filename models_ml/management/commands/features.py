@@ -14,6 +14,8 @@ from markets.candles import load_panel
 from markets.models import Instrument
 from models_ml.features import FEATURE_GROUPS, LOOKBACK, build
 from models_ml.features.microstructure import build_micro, described
+from models_ml.features.words import WORD_FEATURES
+from models_ml.news import news_of
 
 BOOKS, FLOW_S = 60, 300
 """Snapshots and seconds of trades that the microstructure columns are shown over."""
@@ -55,9 +57,12 @@ def row_of(instrument: Instrument, at: datetime) -> list[Line]:
     ]
     ticks = np.array([instrument.tick_size])
     micro = build_micro(1, np.array([close]), panel.books, panel.flow, ticks=ticks)[0, 0].tolist()
+    words = news_of([instrument], close).columns()[0].tolist()
+    further = {"microstructure": (micro, described()), "words": (words, WORD_FEATURES)}
     return lines + [
-        _line("microstructure", name, value, unit, source, 0)
-        for value, (name, (unit, source)) in zip(micro, described().items(), strict=True)
+        _line(group, name, value, unit, source, 0)
+        for group, (row, columns) in further.items()
+        for value, (name, (unit, source)) in zip(row, columns.items(), strict=True)
     ]
 
 
