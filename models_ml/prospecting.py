@@ -23,7 +23,7 @@ LEAST_MINUTES = 3 * DAY_MINUTES
 """A shorter history has no later part worth a test."""
 
 _TESTED = (
-    *("descriptor", "state", "run", "early_n", "early_hits", "later_n", "later_hits", "base_rate"),
+    *("descriptor", "state", "run", "early_n", "early_hits", "later_n", "later_hits", "later_ties", "base_rate"),
     *("p_value", "q_value", "result_bps", "risk_reward", "first_seen", "last_seen", "promoted_at"),
 )
 
@@ -135,6 +135,7 @@ def _columns(run: MiningRun, trial: Trial) -> dict[str, Any]:
         "early_hits": trial.earlier.hits,
         "later_n": trial.later.n,
         "later_hits": trial.later.hits,
+        "later_ties": trial.later.ties,
         "base_rate": trial.base,
         "p_value": trial.p,
         "q_value": trial.q,

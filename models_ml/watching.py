@@ -136,9 +136,9 @@ def _settle(row: PatternOccurrence, candle: Candle | None, now: datetime) -> boo
 
 def _count(pattern: Pattern, now: datetime) -> None:
     """Count its live record anew, and retire it where the rule says so."""
-    judged = Q(outcome__in=[Outcome.WON, Outcome.LOST, Outcome.TIE])
+    moved = Q(outcome__in=[Outcome.WON, Outcome.LOST])
     facts = pattern.occurrences.filter(counts=True).aggregate(
-        n=Count("pk", filter=judged),
+        n=Count("pk", filter=moved),
         hits=Count("pk", filter=Q(outcome=Outcome.WON)),
         result=Avg("result_bps"),
         last=Max("close_time"),
@@ -158,7 +158,7 @@ def _count(pattern: Pattern, now: datetime) -> None:
 
 
 def reason_to_retire(hits: int, n: int, base_rate: float, payout: float) -> str:
-    """Why a pattern is retired, empty while it is not.
+    """Why a pattern is retired, empty while it is not; ties are in neither number.
 
     From 30 judged occurrences on where the upper end of the 95 % interval of its hit rate is under the base rate of its
     direction; from 100 on where the hit rate itself is under the break-even of the stated payout.

@@ -24,6 +24,10 @@ from signals.wording import DIRECTIONS, OUTCOMES, decimals_of, percent, price_te
 TIMEFRAMES: Final = ("1m", "5m", "15m", "1h", "4h")
 BARS: Final = 240
 TABLE_ROWS: Final = 20
+AFTERWARDS_S: Final = 1800
+"""What the chart of a signal shows after its horizon: what came of it."""
+LAST_INSTANT: Final = 2**32
+"""Epoch seconds that no candle reaches."""
 
 GROUPS: Final[tuple[dict[str, Any], ...]] = (
     {"key": "ema", "title": "EMA", "own_pane": False, "lines": {"ema_fast": "ema_20", "ema_slow": "ema_50"}},
@@ -62,16 +66,29 @@ def chart_frame(instrument: Instrument, timeframe: str) -> dict[str, Any]:
     }
 
 
+def signal_frame(instrument: Instrument, expires_at: int) -> dict[str, Any]:
+    """The frame of the chart on a signal's own page: one timeframe, ending `AFTERWARDS_S` after its horizon."""
+    until = expires_at + AFTERWARDS_S
+    frame = chart_frame(instrument, TIMEFRAMES[0])
+    return {**frame, "source": f"{frame['source']}&until={until}", "timeframes": [], "fixed": True}
+
+
 def _link(instrument: Instrument, timeframe: str) -> str:
     query = QueryDict(mutable=True)
     query.update({"instrument": str(instrument.pk), "timeframe": timeframe})
     return f"/?{query.urlencode()}"
 
 
-def chart_data(viewer: Viewer, run: Run | None, instrument: Instrument, timeframe: str) -> dict[str, Any]:
-    """The newest `BARS` candles with everything drawn on them; also the body of the summary and the table."""
+def chart_data(
+    viewer: Viewer, run: Run | None, instrument: Instrument, timeframe: str, until: int | None = None
+) -> dict[str, Any]:
+    """The newest `BARS` candles with everything drawn on them; also the body of the summary and the table.
+
+    Args:
+        until: epoch seconds at which the chart ends; the market's now by default, and never later than that.
+    """
     minutes = minutes_of(timeframe)
-    now = epoch(market_now(run))
+    now = min(epoch(market_now(run)), until or LAST_INSTANT)
     span = (BARS + CHART_LOOKBACK) * minutes * 60
     times, ohlcv = load_ohlcv(instrument.pk, now - span, now)
     times, ohlcv = aggregate(times, ohlcv, minutes)

@@ -221,6 +221,7 @@ class PatternShape(Shape):
     descriptor = serializers.DictField(allow_null=True, help_text="What a mined window is made of")
     searched = Rate(help_text="In the part that was searched: no evidence")
     out_of_sample = Rate(help_text="In the later part: the proof")
+    ties = serializers.IntegerField(help_text="Occurrences in the later part without a move, not in its n")
     live = Rate(help_text="After the promotion")
     base_rate = serializers.FloatField()
     p_value = serializers.FloatField()

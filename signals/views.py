@@ -8,13 +8,13 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.access import Viewer, viewer_of
-from lib.clock import from_epoch
+from lib.clock import epoch, from_epoch
 from markets.models import Instrument, Run
 from markets.runs import current_run
 from signals import board as desk
 from signals.access import access_instruments, access_outcomes, access_signals, market_now
 from signals.banner import delay_line
-from signals.charts import TIMEFRAMES, chart_data, chart_frame
+from signals.charts import LAST_INSTANT, TIMEFRAMES, chart_data, chart_frame, signal_frame
 from signals.errors import bad_request, forbidden, not_found, server_error
 from signals.expectations import BREAK_EVEN, CONSISTENCY, REALISTIC
 from signals.prefs import CHOICES, groups, parse, preferences_of, remember, zones
@@ -80,10 +80,17 @@ def signal(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """One signal with its full life. What the viewer may not see yet does not exist."""
     viewer, run = viewer_of(request), current_run()
     socket = desk.socket_attributes(viewer, run)
-    found = get_object_or_404(access_signals(viewer, run), public_id=public_id)
+    found = get_object_or_404(access_signals(viewer, run).select_related("instrument"), public_id=public_id)
     cards = desk.signal_cards(viewer, run, [found])
     revisions = access_outcomes(viewer, run).filter(signal=found, revision__gt=1).order_by("revision")
-    context = {"live": True, "socket": socket, "limit": desk.stale_limit(), "card": cards[0], "revisions": revisions}
+    context = {
+        "live": True,
+        "socket": socket,
+        "limit": desk.stale_limit(),
+        "card": cards[0],
+        "revisions": revisions,
+        "chart": signal_frame(found.instrument, epoch(found.expires_at)),
+    }
     return render(request, "signals/signal.html", context)
 
 
@@ -96,7 +103,11 @@ def chart(request: HttpRequest, instrument_id: int) -> HttpResponse:
     if timeframe not in TIMEFRAMES:
         detail = f"unknown timeframe {timeframe!r}: use one of {', '.join(TIMEFRAMES)}"
         return JsonResponse({"detail": detail}, status=400)
-    return JsonResponse(chart_data(viewer, run, instrument, timeframe), headers={"Cache-Control": "no-store"})
+    until = request.GET.get("until", "")
+    if until and not (until.isdecimal() and 0 < int(until[:12]) <= LAST_INSTANT):
+        return JsonResponse({"detail": f"until={until[:20]!r} is no time: give epoch seconds"}, status=400)
+    data = chart_data(viewer, run, instrument, timeframe, int(until) if until else None)
+    return JsonResponse(data, headers={"Cache-Control": "no-store"})
 
 
 @require_http_methods(["GET", "POST"])

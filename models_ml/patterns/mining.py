@@ -5,6 +5,9 @@ flips every eighteenth pattern with ten occurrences is right eight times or more
 candidate and nothing else. The gate is the later part, which took no part in the search: an exact one-sided binomial
 test against the base rate of the direction, corrected by Benjamini and Hochberg over *every* candidate tried, those
 that the search dropped included.
+
+A tie says nothing of a direction, so hits and base rates are shares of the minutes that moved. Were a tie a miss,
+whatever goes with a busy market would seem to know both directions at once, for a busy market ties less often.
 """
 
 from collections.abc import Iterator
@@ -31,10 +34,14 @@ BP = 1e4
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What followed the occurrences in one part. Times are open times of the last candle of the first and last one."""
+    """What followed the occurrences in one part. Times are open times of the last candle of the first and last one.
+
+    `n` counts the occurrences after which price moved, `ties` the others; the mean result is over both.
+    """
 
     n: int
     hits: int
+    ties: int = 0
     result_bps: float | None = None
     risk_reward: float | None = None
     first: int | None = None
@@ -47,7 +54,7 @@ class Trial:
 
     Attributes:
         key: name of the window, or key in `PATTERNS`.
-        base: base rate of the direction in the later part, on the instruments it occurred on.
+        base: share of the direction among moving minutes of the later part, on the instruments it occurred on.
         p, q: exact one-sided tail in the later part, and the same adjusted for everything that was tried.
     """
 
@@ -149,9 +156,9 @@ def _market(open_times: IntArray, ohlcv: FloatArray) -> _Market:
 
 
 def _rates(moves: FloatArray, direction: int) -> FloatArray:
-    """How often each instrument moved that way, of its known minutes; a tie is no move."""
-    known = np.isfinite(moves).sum(axis=1)
-    return np.asarray((direction * moves > 0).sum(axis=1) / np.maximum(known, 1))
+    """How often each instrument moved that way, of the minutes in which it moved."""
+    moved = (np.abs(moves) > 0).sum(axis=1)
+    return np.asarray((direction * moves > 0).sum(axis=1) / np.maximum(moved, 1))
 
 
 def _sightings(market: _Market, names: IntArray, part: NDArray[np.bool_]) -> _Sightings:
@@ -166,7 +173,7 @@ def _search(market: _Market, names: IntArray, length: int) -> tuple[list[Trial],
     """Candidates of one length, and how many (name, direction) were looked at."""
     seen, later = (_sightings(market, names, part) for part in (market.earlier, market.later))
     moves = market.moves[seen.instruments, seen.steps]
-    n = np.bincount(seen.names, minlength=NAMES)
+    n = np.bincount(seen.names, weights=moves != 0, minlength=NAMES)
     enough = n >= LEAST
     trials = []
     for direction in (1, -1):
@@ -197,7 +204,7 @@ def _named(
 def _test_named(market: _Market, key: str, directions: NDArray[np.int8], direction: int) -> Trial | None:
     names = np.where(directions == direction, 0, NONE)
     seen, later = (_sightings(market, names, part) for part in (market.earlier, market.later))
-    if len(seen.names) < LEAST:
+    if (market.moves[seen.instruments, seen.steps] != 0).sum() < LEAST:
         return None
     records = (seen.instruments, seen.steps), (later.instruments, later.steps)
     return _trial(market, "named", key, direction, {}, records)
@@ -215,7 +222,8 @@ def _trial(
     records: tuple[Places, Places],
 ) -> Trial:
     earlier, later = (_record(market, places, direction) for places in records)
-    base = market.base[direction][records[1][0]]
+    who, when = records[1]
+    base = market.base[direction][who[market.moves[who, when] != 0]]
     rate = float(base.mean()) if len(base) else float(market.base[direction].mean())
     p = at_least(np.array([later.hits]), np.array([later.n]), np.array([rate]))
     return Trial(kind, key, direction, descriptor, earlier, later, rate, float(p[0]))
@@ -229,19 +237,20 @@ def _record(market: _Market, places: Places, direction: int) -> Record:
     won, lost = moves[moves > 0], moves[moves < 0]
     reward = float(won.mean() / -lost.mean()) if len(won) and len(lost) else None
     first, last = int(market.times[when.min()]), int(market.times[when.max()])
-    return Record(len(moves), len(won), float(moves.mean()), reward, first, last)
+    moved = len(won) + len(lost)
+    return Record(moved, len(won), len(moves) - moved, float(moves.mean()), reward, first, last)
 
 
 def _gated(market: _Market, trials: list[Trial], tried: int, windows: int) -> Mined:
     q = benjamini_hochberg(np.array([trial.p for trial in trials]), tried)
     judged = [replace(trial, q=float(value)) for trial, value in zip(trials, q, strict=True)]
     later = market.moves[:, market.later]
-    known = max(int(np.isfinite(later).sum()), 1)
+    moved = max(int((np.abs(later) > 0).sum()), 1)
     return Mined(
         trials=tuple(sorted(judged, key=lambda trial: (trial.p, trial.key, trial.direction))),
         tried=tried,
         split_at=int(market.times[market.later][0]),
         windows=windows,
-        base_up=float((later > 0).sum() / known),
-        base_down=float((later < 0).sum() / known),
+        base_up=float((later > 0).sum() / moved),
+        base_down=float((later < 0).sum() / moved),
     )

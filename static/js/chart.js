@@ -195,7 +195,9 @@ class CandleChart {
     this.area.dataset.last = close;
   }
 
+  // The chart of one signal shows its own minutes: what the market does now is not drawn on it.
   onFrame(frame) {
+    if (this.root.dataset.fixed) return;
     if (frame.type === "prices" && frame.forming?.[this.instrument]) this.update(frame.forming[this.instrument]);
     if (frame.type === "candles" || frame.type === "outcomes" || frame.type === "rounds") this.closed(frame);
   }

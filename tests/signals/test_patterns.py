@@ -39,7 +39,8 @@ def pattern(mining: MiningRun, number: int = 0, **facts: object) -> Pattern:
     window = described(10, number)
     told: dict[str, Any] = {
         "kind": "mined", "key": window.key, "descriptor": window.as_json(), "direction": 1, "state": "promoted",
-        "early_n": 20, "early_hits": 16, "later_n": 124, "later_hits": 81, "base_rate": 0.487, "p_value": 1.2e-5,
+        "early_n": 20, "early_hits": 16, "later_n": 124, "later_hits": 81,
+        "later_ties": 7, "base_rate": 0.487, "p_value": 1.2e-5,
         "q_value": 0.021, "result_bps": 2.34, "risk_reward": 1.1, "last_seen": AT, "live_n": 12, "live_hits": 7,
     }  # fmt: skip
     return Pattern.objects.create(
@@ -99,6 +100,7 @@ def test_a_promoted_pattern_stands_with_its_whole_proof(client: Client, run: Run
         "1.10",
         "1.2e-05",
         "0.021",
+        "7 ties",
         "58 % of 12",
         "2026-03-02",
     ):

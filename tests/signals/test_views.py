@@ -135,6 +135,22 @@ def test_the_chart_holds_candles_lines_signals_and_gaps(member: Client) -> None:
     assert len(data["rows"]) == 20
 
 
+def test_the_chart_of_a_signal_ends_half_an_hour_after_it(member: Client) -> None:
+    market = records.market(count=1)
+    instrument = market.instruments[0]
+    records.candles(instrument, market.now, 300)
+    signal = records.issued(instrument, market.now - MINUTE * 100)
+    text = member.get(f"/signals/{signal.public_id}/").content.decode()
+    until = int(signal.expires_at.timestamp()) + 1800
+    assert f"&amp;until={until}" in text
+    data = member.get(f"/chart/{instrument.pk}/?timeframe=1m&until={until}").json()
+    assert data["as_of"] == until
+    assert len(data["markers"]) == 1
+    assert member.get(f"/chart/{instrument.pk}/?until={2**32}").json()["as_of"] == int(market.now.timestamp())
+    for wrong in ("yesterday", "-1", "0", str(2**33)):
+        assert member.get(f"/chart/{instrument.pk}/?until={wrong}").status_code == 400, wrong
+
+
 @pytest.mark.parametrize(("timeframe", "step"), [("5m", 300), ("15m", 900), ("1h", 3600), ("4h", 14_400)])
 def test_higher_timeframes_are_aggregated(member: Client, timeframe: str, step: int) -> None:
     market = records.market(count=1)

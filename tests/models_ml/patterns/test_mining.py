@@ -111,7 +111,7 @@ def test_the_test_is_the_exact_tail_against_the_base_rate_of_its_direction() -> 
     for trial in mined().trials[:20]:
         if trial.later.n:
             assert trial.p == pytest.approx(binom.sf(trial.later.hits - 1, trial.later.n, trial.base), rel=1e-9)
-    assert mined().base_up + mined().base_down <= 1, "a tie is neither"
+    assert mined().base_up + mined().base_down == pytest.approx(1), "shares of the minutes that moved"
 
 
 def test_instruments_that_move_together_count_once_a_minute() -> None:
@@ -135,6 +135,23 @@ def test_missing_minutes_and_sessions_make_no_outcome() -> None:
     moves = mining._market(apart, ohlcv).moves
     assert np.isnan(moves[:, [1499, len(times) - 1]]).all()
     assert np.isfinite(moves[:, 1498]).all()
+
+
+def test_a_busy_market_that_ties_less_often_knows_no_direction() -> None:
+    """Candles with a body come in busy hours, which tie less: were a tie a miss, they would beat both base rates."""
+    rng = np.random.default_rng(4)
+    busy = np.repeat(rng.random((3, 75)) < 0.4, 40, axis=1)
+    body = rng.normal(0, 1e-3, busy.shape) * (rng.random(busy.shape) < np.where(busy, 0.95, 0.15))
+    close = 100 * np.exp(np.cumsum(body, axis=1))
+    opened = np.concatenate([np.full((3, 1), 100.0), close[:, :-1]], axis=1)
+    high, low = np.maximum(opened, close) * 1.0001, np.minimum(opened, close) * 0.9999
+    ohlcv = np.stack([opened, high, low, close, np.ones_like(close)], axis=-1)
+    found = mine(minutes(busy.shape[1]), ohlcv, families=("candle", "structure"))
+    both = [trial for trial in found.trials if trial.later.ties and trial.later.n > 50]
+    assert len(both) > 5
+    as_miss = [(trial.later.hits / (trial.later.n + trial.later.ties)) for trial in both]
+    assert np.mean(as_miss) > 0.30, "a third of all minutes would look like little"
+    assert found.promoted == ()
 
 
 def test_nothing_handed_in_is_changed_and_the_same_comes_out() -> None:
