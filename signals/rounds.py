@@ -22,7 +22,7 @@ from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
-from models_ml.features import COLUMNS, LOOKBACK, build, patterns
+from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
 from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
 from models_ml.providers import providers
 from models_ml.samples import Samples
@@ -175,7 +175,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         )
         panel, scores = day.last(BARS), quality.scores_of(day)
     with STAGE.labels("features").time():
-        samples = samples_of_panel(panel)
+        samples = samples_of_panel(panel, [instrument.symbol for instrument in group])
     language = _ask_language(group, panel, samples, close_time, received) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
     return Asked(group, panel, scores, votes, models, language)
@@ -280,7 +280,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) ->
         open_times=panel.open_times,
         ohlcv=panel.ohlcv[row],
         features=samples.features[row, -1],
-        columns=COLUMNS,
+        columns=VECTOR,
         book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
         flow={
             "bought": float(np.nansum(flow.buy[row])),
@@ -293,12 +293,16 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int) ->
     )
 
 
-def samples_of_panel(panel: Panel) -> Samples:
-    """The voters' input at the panel's last row; only that row has features, sequence voters read candles."""
+def samples_of_panel(panel: Panel, symbols: Sequence[str]) -> Samples:
+    """The voters' input at the panel's last row; only that row has features, sequence voters read candles.
+
+    `symbols` (I,) say on which side of a pair the dollar stands.
+    """
     count, bars = panel.ohlcv.shape[:2]
-    features = build(panel.open_times, panel.ohlcv, rows=1).astype(np.float32)
+    dollar = dollar_sides(symbols)
+    features = build_vector(panel.open_times, panel.ohlcv, rows=1, dollar=dollar)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
-    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
+    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books, dollar)
 
 
 def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) -> NDArray[np.float64]:
