@@ -18,7 +18,7 @@ from bench.rig import ROOT
 from lib import clock
 from markets.values import Books, FloatArray, IntArray
 from models_ml import artifacts
-from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.features import FEATURES_HASH, LOOKBACK, VECTOR, build_vector
 from models_ml.profiles import STANDARD
 from models_ml.samples import Samples
 from models_ml.voters import LOCAL_SEATS, voter_class
@@ -58,7 +58,7 @@ def live_samples(instruments: int, seed: int = 1) -> Samples:
     """What a live panel is asked: one row an instrument, at the last minute, with books."""
     ohlcv = walk(instruments, LOOKBACK, seed)
     times = START + 60 * np.arange(LOOKBACK, dtype=np.int64)
-    features = build(times, ohlcv, rows=1).astype(np.float32)
+    features = build_vector(times, ohlcv, rows=1)
     index = np.stack([np.arange(instruments), np.full(instruments, LOOKBACK - 1)], axis=1)
     return Samples(times, ohlcv, features, np.arange(instruments) + 1, index, books_of(times, ohlcv, 6, seed))
 
@@ -95,7 +95,7 @@ def _make(folder: Path) -> None:
     train = _training()
     for seat in LOCAL_SEATS:
         profile = TREES if seat in {"xgb", "random_forest"} else NETS
-        voter = voter_class(seat)(COLUMNS)
+        voter = voter_class(seat)(VECTOR)
         rows = train if profile is TREES else _late(train)
         voter.fit(rows, rows, profile)
         artifacts.write(voter, folder.with_name("draft") / seat, features_hash=FEATURES_HASH)
@@ -107,7 +107,7 @@ def _training() -> Samples:
     times = START + 60 * np.arange(MINUTES, dtype=np.int64)
     rows = np.arange(LOOKBACK, MINUTES - 1)
     index = np.stack(np.meshgrid(np.arange(INSTRUMENTS), rows, indexing="ij"), axis=-1).reshape(-1, 2)
-    features = build(times, ohlcv).astype(np.float32)
+    features = build_vector(times, ohlcv)
     return Samples(times, ohlcv, features, np.arange(INSTRUMENTS) + 1, index, books_of(times, ohlcv, 120, 0))
 
 

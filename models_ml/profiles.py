@@ -19,6 +19,7 @@ class Profile:
 
     name: str
     history_days: int = 90
+    history_rows: int = 500_000  # minutes of all instruments whose features are built, all slices together
     # rows and loop of the nets
     max_rows: int = 400_000
     epochs: int = 12
@@ -35,6 +36,7 @@ class Profile:
     forest_trees: int = 200
     forest_depth: int = 12
     forest_leaf: int = 200
+    forest_rows: int = 60_000  # a tree
     # nets
     lstm_layers: int = 3
     lstm_width: int = 256
@@ -57,6 +59,7 @@ QUICK = replace(
     STANDARD,
     name="quick",
     history_days=4,
+    history_rows=60_000,
     max_rows=10_000,
     epochs=4,
     patience=1,
@@ -71,6 +74,7 @@ QUICK = replace(
     forest_trees=60,
     forest_depth=8,
     forest_leaf=100,
+    forest_rows=15_000,
     lstm_layers=1,
     lstm_width=48,
     gru_layers=1,
@@ -87,6 +91,7 @@ FULL = replace(
     STANDARD,
     name="full",
     history_days=365,
+    history_rows=10_000_000,
     max_rows=10_000_000,
     tree_rows=10_000_000,
     judge_rows=200_000,

@@ -7,12 +7,47 @@ from numpy.typing import NDArray
 
 from lib.errors import CandorError
 from markets.values import Books, FloatArray, IntArray
+from models_ml.features import WARM_UP, build_rows, build_vector
 
 UNKNOWN_LABEL = -1
 
 
 class NoFeaturesError(CandorError):
     """Rows were asked for whose features were not built."""
+
+
+def build_samples(
+    open_times: IntArray,
+    ohlcv: FloatArray,
+    market: IntArray,
+    *,
+    books: Books | None = None,
+    dollar: FloatArray | None = None,
+    most: int | None = None,
+    seed: int = 0,
+) -> "Samples":
+    """Every row of the windows that has a candle and is warmed up, with its features: what a panel learns from.
+
+    Args:
+        open_times: (T,) epoch seconds.
+        ohlcv: (I, T, 5), NaN where missing.
+        market: (I,) stable numbers of the instruments.
+        books: their order books, where there are any.
+        dollar: (I,) `dollar_side` of each.
+        most: rows at most, drawn evenly without replacement; memory follows them, not the length of the history.
+        seed: of the draw.
+    """
+    rows = np.arange(min(WARM_UP, len(open_times)), len(open_times))
+    index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
+    index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
+    if most is None or len(index) <= most:
+        features = build_vector(open_times, ohlcv, dollar=dollar)
+        return Samples(open_times, ohlcv, features, market, index, books, dollar)
+    chosen = index[np.sort(np.random.default_rng(seed).choice(len(index), most, replace=False))]
+    place = np.full(ohlcv.shape[:2], -1, dtype=np.int64)
+    place[chosen[:, 0], chosen[:, 1]] = np.arange(most)
+    built = build_rows(open_times, ohlcv, chosen, dollar=dollar)
+    return Samples(open_times, ohlcv, built[None], market, chosen, books, dollar, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +61,14 @@ class Samples:
 
     open_times: IntArray  # (T,) epoch seconds
     ohlcv: FloatArray  # (I, T, 5), NaN where missing
-    features: NDArray[np.float32]  # (I, R, F) of the last R ≤ T rows, in the order of COLUMNS, NaN where unknown
+    features: NDArray[np.float32]  # (I, R, F) of the last R ≤ T rows, in the order of VECTOR, NaN where unknown
     market: IntArray  # (I,)
     index: IntArray  # (N, 2)
     books: Books | None = None
+    dollar: FloatArray | None = None  # (I,) 1 where the dollar is bought with the pair, −1 where it is sold, else 0
+    place: IntArray | None = (
+        None  # (I, T) row of each pair in `features` (1, R, F) where only a sample was built, or −1
+    )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -40,11 +79,24 @@ class Samples:
 
     def matrix(self, columns: IntArray | None = None) -> NDArray[np.float32]:
         """Feature rows (N, F), or only `columns` of them."""
+        if self.place is not None:
+            return self._sampled(self.place[self.index[:, 0], self.index[:, 1]], columns)
         places = self.index[:, 1] - (len(self.open_times) - self.features.shape[1])
         if len(places) and places.min() < 0:
             raise NoFeaturesError(f"features of the last {self.features.shape[1]} rows only: build those asked for too")
-        rows: NDArray[np.float32] = self.features[self.index[:, 0], places]
-        return rows if columns is None else rows[:, columns]
+        instruments = self.index[:, 0]
+        rows: NDArray[np.float32] = (
+            self.features[instruments, places]
+            if columns is None
+            else self.features[instruments[:, None], places[:, None], columns]
+        )
+        return rows
+
+    def _sampled(self, places: IntArray, columns: IntArray | None) -> NDArray[np.float32]:
+        if len(places) and places.min() < 0:
+            raise NoFeaturesError("features of a sample of rows only: ask for rows of that sample")
+        rows: NDArray[np.float32] = self.features[0]
+        return rows[places] if columns is None else rows[places[:, None], columns]
 
     def labels(self) -> NDArray[np.int8]:
         """What happened next, (N,): 0 down, 1 tie, 2 up of sign(close[t+1] − open[t+1]); −1 where it is unknown.

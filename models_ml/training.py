@@ -19,11 +19,11 @@ from lib.errors import CandorError
 from markets import candles
 from markets.models import Instrument, Venue
 from models_ml import artifacts
-from models_ml.features import COLUMNS, FEATURES_HASH, WARM_UP, build
+from models_ml.features import FEATURES_HASH, VECTOR, dollar_sides
 from models_ml.fitting import FittedVoter, PanelFit, Score, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import Profile
-from models_ml.samples import Samples
+from models_ml.samples import Samples, build_samples
 from models_ml.voters import LOCAL_SEATS
 
 BOOK_DAYS = 7
@@ -77,19 +77,17 @@ def train(
     return run
 
 
-def samples_of(instrument_ids: list[int], until: int, days: int) -> Samples:
-    """All windows of `instrument_ids` that end by `until` (epoch s): the training set, features included."""
+def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | None = None, seed: int = 0) -> Samples:
+    """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set."""
     panel = candles.load_panel(
         instrument_ids, until, days * DAY_MINUTES, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY
     )
     known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
     first = known[0] if len(known) else len(panel.open_times) - 1
     times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
-    features = build(times, ohlcv).astype(np.float32)
-    rows = np.arange(min(WARM_UP, len(times)), len(times))
-    index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
-    index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
-    return Samples(times, ohlcv, features, panel.instrument_ids, index, panel.books)
+    symbols = dict(Instrument.objects.filter(pk__in=instrument_ids).values_list("pk", "symbol"))
+    dollar = dollar_sides([symbols[int(one)] for one in panel.instrument_ids])
+    return build_samples(times, ohlcv, panel.instrument_ids, books=panel.books, dollar=dollar, most=most, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     end = newest + clock.MINUTE_S
     if order.until is not None:
         end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
-    samples = samples_of(ids, end, order.profile.history_days)
+    samples = samples_of(ids, end, order.profile.history_days, most=order.profile.history_rows, seed=order.seed)
     if len(samples) < DAY_MINUTES:
         return False
     write = _Writer(venue, market_class, order, samples)
@@ -139,7 +137,7 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     fit = fit_panel(
         samples,
         order.profile,
-        columns=COLUMNS,
+        columns=VECTOR,
         score=order.score,
         seats=order.seats,
         on_progress=progress.step,

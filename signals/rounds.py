@@ -23,7 +23,7 @@ from markets.window import LiveWindow
 from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions
-from models_ml.features import COLUMNS, LOOKBACK, build, patterns
+from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
 from models_ml.lenses.looking import look_at
 from models_ml.news import News, news_of
 from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
@@ -186,7 +186,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         )
         panel, scores = day.last(BARS), quality.scores_of(day)
     with STAGE.labels("features").time():
-        samples = samples_of_panel(panel)
+        samples = samples_of_panel(panel, [instrument.symbol for instrument in group])
     with STAGE.labels("news").time():
         news = news_of(group, close_time)
     language = _ask_language(group, panel, samples, close_time, received, news) if nine else None
@@ -210,7 +210,7 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
         contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores, asked.news)
         decisions = _decisions(run, group[0].market_class, votes, contexts)
     with STAGE.labels("lenses").time():
-        sights = look_at(COLUMNS, asked.features, [asked.news.figures(row) for row in range(len(group))])
+        sights = look_at(VECTOR, asked.features, [asked.news.figures(row) for row in range(len(group))])
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -296,7 +296,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, ne
         open_times=panel.open_times,
         ohlcv=panel.ohlcv[row],
         features=samples.features[row, -1],
-        columns=COLUMNS,
+        columns=VECTOR,
         book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
         flow={
             "bought": float(np.nansum(flow.buy[row])),
@@ -310,12 +310,16 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, ne
     )
 
 
-def samples_of_panel(panel: Panel) -> Samples:
-    """The voters' input at the panel's last row; only that row has features, sequence voters read candles."""
+def samples_of_panel(panel: Panel, symbols: Sequence[str]) -> Samples:
+    """The voters' input at the panel's last row; only that row has features, sequence voters read candles.
+
+    `symbols` (I,) say on which side of a pair the dollar stands.
+    """
     count, bars = panel.ohlcv.shape[:2]
-    features = build(panel.open_times, panel.ohlcv, rows=1).astype(np.float32)
+    dollar = dollar_sides(symbols)
+    features = build_vector(panel.open_times, panel.ohlcv, rows=1, dollar=dollar)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
-    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books)
+    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books, dollar)
 
 
 def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) -> NDArray[np.float64]:

@@ -1,11 +1,10 @@
 """All features, in the order of the columns."""
 
-import hashlib
-
 from models_ml.features import (
     alignment,
     calendar,
     candlesticks,
+    footing,
     levels,
     momentum,
     multi_timeframe,
@@ -28,6 +27,7 @@ FEATURE_GROUPS: dict[str, tuple[Feature, ...]] = {
     "volatility": volatility.FEATURES,
     "volume": (*volume.FEATURES, *volume_profile.FEATURES, *sessions.VOLUME),
     "candlesticks": (*candlesticks.FEATURES, *talib_patterns.FEATURES),
+    "footing": footing.FEATURES,
     "swings": swings.FEATURES,
     "levels": levels.FEATURES,
     "sessions": sessions.FEATURES,
@@ -47,8 +47,6 @@ LOOKBACK: int = max(feature.lookback for feature in FEATURES)
 
 WARM_UP: int = sorted(feature.lookback for feature in FEATURES)[int(0.9 * len(FEATURES))]
 """Base candles from which nine columns of ten are known: enough to learn from and to vote on."""
-
-FEATURES_HASH: str = hashlib.sha256("\n".join((str(VERSION), *COLUMNS)).encode()).hexdigest()
 
 NO_SOURCE: dict[str, str] = {
     "social_sentiment": "FE-68: social media sentiment, trending topics, influencers",

@@ -47,7 +47,7 @@ VOTERS: dict[str, VoterSpec] = {
     spec.key: spec
     for spec in (
         _seat("lstm", "LSTM", "LstmVoter", 65),
-        _seat("gru", "GRU", "GruVoter", 65),
+        _seat("gru", "GRU", "GruVoter", 400),
         _seat("transformer", "Transformer", "TransformerVoter", 1080),
         _seat("xgb", "XGBoost", "XgbVoter", 1),
         _seat("random_forest", "Random Forest", "RandomForestVoter", 1),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lib.errors import CandorError
 from markets.values import FloatArray, IntArray
 from models_ml.features import FEATURE_GROUPS
+from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.profiles import Profile
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.votes import AbstainReason
@@ -21,6 +22,9 @@ FINITE_SHARE = 0.9
 MISSING_SHARE = 0.1
 """Share of a row's columns that may be unknown. One lost candle blinds the long look-backs for a day, and a flat
 candle has no body share: neither is a reason for silence, but a row that lacks more is not read."""
+
+CROSS_GROUP = "cross_asset"
+"""What the group of columns is called that needs the other instruments."""
 
 OnStep = Callable[[int, int], None]
 """Progress of one fit: (steps done, steps in all)."""
@@ -130,10 +134,18 @@ def usable_columns(train: Samples, view: IntArray) -> IntArray:
 
 def columns_of(columns: tuple[str, ...], groups: tuple[str, ...]) -> IntArray:
     """Positions of the columns that belong to these feature groups."""
-    names = {feature.name for group in groups for feature in FEATURE_GROUPS[group]}
+    names = {feature.name for group in groups if group != CROSS_GROUP for feature in FEATURE_GROUPS[group]}
+    names |= set(CROSS_COLUMNS) if CROSS_GROUP in groups else set()
     return np.array([place for place, name in enumerate(columns) if name in names], dtype=np.int64)
 
 
-def readable_rows(features: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Rows (N,) of which few columns are unknown and none is infinite."""
-    return np.asarray((np.isnan(features).mean(axis=1) <= MISSING_SHARE) & ~np.isinf(features).any(axis=1))
+def own_columns(columns: tuple[str, ...], chosen: IntArray) -> NDArray[np.bool_]:
+    """Which of the chosen columns an instrument knows by itself: a shard without others is no reason for silence."""
+    return np.array([columns[place] not in CROSS_COLUMNS for place in chosen], dtype=bool)
+
+
+def readable_rows(features: NDArray[np.float32], counted: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Rows (N,) of which few of the `counted` columns are unknown and none is infinite."""
+    missing = np.isnan(features if counted is None else features[:, counted])
+    few = missing.mean(axis=1) <= MISSING_SHARE if missing.shape[1] else np.ones(len(features), dtype=bool)
+    return np.asarray(few & ~np.isinf(features).any(axis=1))

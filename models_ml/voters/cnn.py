@@ -12,7 +12,7 @@ from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.voters.sequences import MOST_MISSING, CandleView, whole
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, Net, NetVoter
+from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
 
 SIDE = 64
 CANDLES = 21
@@ -57,11 +57,11 @@ def _bars(volume: FloatArray, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(np.arange(SIDE)[None, :, None] >= SIDE - height[:, None, :])
 
 
-class ChartNet(Net):
-    """(B, 3, 64, 64) pictures → (B, 3) logits."""
+class ChartNet(LeanNet):
+    """(B, 3, 64, 64) pictures → own and shared move, tie; there is no straight line in a picture."""
 
     def __init__(self, channels: list[int], markets: int) -> None:
-        super().__init__()
+        super().__init__(64, 0)
         layers: list[nn.Module] = []
         for before, after in zip([INKS, *channels[:-1]], channels, strict=True):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
@@ -70,13 +70,17 @@ class ChartNet(Net):
         self.market = nn.Embedding(markets, MARKET_WIDTH)
         self.mix = nn.Linear(channels[-1] * rest * rest + MARKET_WIDTH, 64)
         self.drop = nn.Dropout(0.3)
-        self.head = nn.Linear(64, 3)
 
-    def forward(self, picture: Tensor, market: Tensor) -> Tensor:
-        """Logits of down, neutral, up."""
+    def see(self, *inputs: Tensor) -> Tensor:
+        """(B, 64) of the picture and the instrument's number."""
+        picture, market = inputs
         seen = self.eye(picture).flatten(1)  # (B, C · 4 · 4) with four layers
-        logits: Tensor = self.head(self.drop(functional.relu(self.mix(torch.cat([seen, self.market(market)], dim=1)))))
-        return logits
+        out: Tensor = self.drop(functional.relu(self.mix(torch.cat([seen, self.market(market)], dim=1))))
+        return out
+
+    def straight(self, *inputs: Tensor) -> Tensor:
+        """Nothing, (B, 0)."""
+        return inputs[0].new_zeros(len(inputs[0]), 0)
 
 
 class _View:

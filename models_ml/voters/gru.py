@@ -1,4 +1,4 @@
-"""Voter 2: a GRU over price action, volume and volatility alone: short-term momentum and reversal."""
+"""Voter 2: a GRU over price action, volume, volatility and what the others did: short-term momentum and reversal."""
 
 from typing import Any
 
@@ -11,42 +11,58 @@ from torch.nn import functional
 from markets.values import IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
-from models_ml.voters.sequences import CHANNELS, CONTEXT, CandleView, context, describe, readable, upside_down
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, Net, NetVoter
+from models_ml.voters.sequences import (
+    CHANNELS,
+    CONTEXT,
+    OTHERS,
+    CandleView,
+    MarketView,
+    context,
+    describe,
+    readable,
+    upside_down,
+)
+from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
 
 
-class Gru(Net):
-    """(B, L, C) candles → (B, 3) logits."""
+class Gru(LeanNet):
+    """(B, L, C + 2) candles and the others' moves → own and shared move, tie."""
 
-    def __init__(self, width: int, layers: int, markets: int) -> None:
-        super().__init__()
-        self.memory = nn.GRU(CHANNELS, width, layers, batch_first=True, dropout=0.1 if layers > 1 else 0.0)
+    def __init__(self, width: int, layers: int, window: int, markets: int) -> None:
+        super().__init__(32, (CHANNELS + OTHERS) * window)
+        self.memory = nn.GRU(CHANNELS + OTHERS, width, layers, batch_first=True, dropout=0.1 if layers > 1 else 0.0)
         self.market = nn.Embedding(markets, MARKET_WIDTH)
         self.mix = nn.Linear(width + CONTEXT + MARKET_WIDTH, 32)
         self.drop = nn.Dropout(0.2)
-        self.head = nn.Linear(32, 3)
 
-    def forward(self, candles: Tensor, around: Tensor, market: Tensor) -> Tensor:
-        """Logits of down, neutral, up."""
-        last = self.memory(candles)[0][:, -1]  # (B, width)
+    def see(self, *inputs: Tensor) -> Tensor:
+        """(B, 32) of the sequence, the context and the instrument's number."""
+        minutes, around, market = inputs
+        last = self.memory(minutes)[0][:, -1]  # (B, width)
         seen = torch.cat([last, around, self.market(market)], dim=1)
-        logits: Tensor = self.head(self.drop(functional.relu(self.mix(seen))))
-        return logits
+        out: Tensor = self.drop(functional.relu(self.mix(seen)))
+        return out
+
+    def straight(self, *inputs: Tensor) -> Tensor:
+        """The whole window, (B, L · (C + 2))."""
+        return inputs[0].flatten(1)
 
 
 class _View:
     def __init__(self, samples: Samples, length: int) -> None:
         self.samples = samples
-        self.candles = CandleView(samples, 1, length)
+        self.candles, self.others = CandleView(samples, 1, length), MarketView(samples, length)
 
     def read(self, rows: IntArray) -> tuple[Arrays, NDArray[np.bool_]]:
         candles = self.candles.cut(rows)
         channels, volatility, missing = describe(candles)
-        return (channels, context(self.samples, rows, volatility)), readable(candles, missing)
+        others = np.where(missing[..., None], np.float32(0), self.others.cut(rows))
+        minutes = np.concatenate([channels, others], axis=2)
+        return (minutes, context(self.samples, rows, volatility)), readable(candles, missing)
 
     def mirror(self, inputs: Arrays) -> Arrays:
-        channels, around = inputs
-        return upside_down(channels), around
+        minutes, around = inputs
+        return np.concatenate([upside_down(minutes[..., :CHANNELS]), -minutes[..., CHANNELS:]], axis=2), around
 
 
 class GruVoter(NetVoter):
@@ -60,7 +76,7 @@ class GruVoter(NetVoter):
 
     def build(self, shape: dict[str, Any], markets: int) -> Gru:
         """See `NetVoter.build`."""
-        return Gru(shape["width"], shape["layers"], markets)
+        return Gru(shape["width"], shape["layers"], shape["window"], markets)
 
     def view(self, samples: Samples) -> _View:
         """See `NetVoter.view`."""

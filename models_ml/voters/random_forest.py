@@ -1,4 +1,4 @@
-"""Voter 5: a random forest over momentum, volatility, volume, candlesticks and the calendar."""
+"""Voter 5: a random forest over momentum, volatility, volume, candlesticks, the calendar and the other instruments."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -6,68 +6,60 @@ from zipfile import BadZipFile
 import numpy as np
 import skops.io
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestRegressor
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
-from models_ml.voters.base import CorruptArtifact, OnStep, columns_of
-from models_ml.voters.trees import TreeVoter, even_weights
+from models_ml.voters.base import CROSS_GROUP, CorruptArtifact, OnStep, columns_of
+from models_ml.voters.trees import Learned, TreeVoter
 
 FILE = "forest.skops"
 TRUSTED = ["sklearn.tree._tree.Tree"]
 """The only type beyond skops' own safe list that a forest needs: its flat node arrays."""
 TREES_A_STEP = 10
-GROUPS = ("momentum", "volatility", "volume", "candlesticks", "calendar")
+GROUPS = ("momentum", "volatility", "volume", "candlesticks", "calendar", CROSS_GROUP)
 
 
 class RandomForestVoter(TreeVoter):
     """200 trees (`standard`) with heavy leaves, one thread."""
 
     key = "random_forest"
-    forest: RandomForestClassifier
+    forest: RandomForestRegressor
 
     def view(self) -> IntArray:
         """The groups of `GROUPS`: with its own eyes its errors stay its own."""
         return columns_of(self.columns, GROUPS)
 
-    def grow(
-        self,
-        train: tuple[NDArray[np.float32], NDArray[np.float32]],
-        validation: tuple[NDArray[np.float32], NDArray[np.float32]],
-        profile: Profile,
-        seed: int,
-        on_step: OnStep | None,
-    ) -> int:
+    def grow(self, train: Learned, validation: Learned, profile: Profile, seed: int, on_step: OnStep | None) -> int:
         """See `TreeVoter.grow`; a forest needs no early stop, so the validation rows stay unseen."""
-        forest = RandomForestClassifier(
+        forest = RandomForestRegressor(
             n_estimators=0,
             max_depth=profile.forest_depth,
             min_samples_leaf=profile.forest_leaf,
             max_features="sqrt",
-            max_samples=0.5,
+            max_samples=min(1.0, profile.forest_rows / len(train[1])),
             warm_start=True,
             n_jobs=1,
             random_state=seed,
         )
         for trees in range(TREES_A_STEP, profile.forest_trees + TREES_A_STEP, TREES_A_STEP):
             forest.set_params(n_estimators=min(trees, profile.forest_trees))
-            forest.fit(train[0], train[1], even_weights(train[1]))
+            forest.fit(*train)
             if on_step:
                 on_step(forest.n_estimators, profile.forest_trees)
         self.forest = forest
         return int(forest.n_estimators)
 
-    def rise(self, rows: NDArray[np.float32]) -> FloatArray:
-        """See `TreeVoter.rise`: the mean share of rises in the leaves.
+    def own(self, rows: NDArray[np.float32]) -> FloatArray:
+        """See `TreeVoter.own`: the mean of the leaves.
 
-        It asks the trees themselves: the forest's own `predict_proba` spends more on checks than on 50 rows.
+        It asks the trees themselves: the forest's own `predict` spends more on checks than on 50 rows.
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
         total = np.zeros(len(rows))
-        up = int(np.flatnonzero(self.forest.classes_ == 1)[0]) if 1 in self.forest.classes_ else None
-        for tree in self.forest.estimators_ if up is not None else ():
-            total += tree.tree_.predict(rows)[:, up]
+        for tree in self.forest.estimators_:
+            total += tree.tree_.predict(rows)[:, 0]
         return total / len(self.forest.estimators_)
 
     def store(self, folder: Path) -> None:

@@ -5,12 +5,15 @@ from numpy.typing import NDArray
 
 from markets.timeframes import aggregate
 from markets.values import FloatArray, IntArray
+from models_ml.features.cross_asset import CROSS_LOOKBACK, market_of
 from models_ml.samples import Samples
 
 CHANNELS = 11
 """close move, opening gap, body, upper and lower wick, range, close place, path, volume, volume change, missing."""
 SIGNS = np.array([-1, -1, -1, 1, 1, 1, -1, -1, 1, 1, 1], dtype=np.float32)
 """What each channel is multiplied with in a market that moves the other way; the wicks also change places."""
+OTHERS = 2
+"""Channels of `MarketView`: mean move of the others, own move without it; both change sign in a mirrored market."""
 CONTEXT = 3
 """Volatility level, sine and cosine of the time of day."""
 MOST_MISSING = 0.2
@@ -45,6 +48,28 @@ class CandleView:
         due = self.times[np.maximum(ends, 0), None] + self.step_s * offsets
         out[(places < 0) | (self.times[inside] != due)] = np.nan
         return out
+
+
+class MarketView:
+    """What the others did in the minutes of each window: their mean move and the own move without it, in σ."""
+
+    def __init__(self, samples: Samples, length: int) -> None:
+        """Compute once for all instruments, no further back than the windows reach."""
+        self.length = length
+        ends = samples.index[:, 1]
+        self.first = max(int(ends.min(initial=0)) - length - CROSS_LOOKBACK, 0) if len(ends) else 0
+        candles = samples.ohlcv[:, self.first : int(ends.max(initial=0)) + 1]
+        market = market_of(candles, dollar=samples.dollar)
+        both = np.stack([market.factor, market.own_residual], axis=-1)
+        self.series = np.clip(np.nan_to_num(both), -CLIP, CLIP).astype(np.float32)
+        self.instruments, self.ends = samples.index[:, 0], ends - self.first
+
+    def cut(self, rows: IntArray) -> NDArray[np.float32]:
+        """(n, length, 2); 0 where unknown."""
+        places = self.ends[rows, None] + np.arange(-self.length + 1, 1)
+        found: NDArray[np.float32] = self.series[self.instruments[rows, None], np.maximum(places, 0)]
+        found[places < 0] = 0.0
+        return found
 
 
 def describe(candles: FloatArray) -> tuple[NDArray[np.float32], FloatArray, NDArray[np.bool_]]:

@@ -5,6 +5,8 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -19,7 +21,19 @@ from torch.nn import functional
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
-from models_ml.voters.base import CorruptArtifact, FitReport, NotEnoughData, OnStep, Voter, known_labels, thin
+from models_ml.targets import targets
+from models_ml.voters.base import (
+    CorruptArtifact,
+    FitReport,
+    NotEnoughData,
+    OnStep,
+    Voter,
+    known_labels,
+    log_loss,
+    thin,
+)
+from models_ml.voters.leaning import USUAL, slope_of
+from models_ml.voters.linear import Linear
 
 CHUNK = 2048
 """Rows per forward pass outside training: bounds the memory of a long slice."""
@@ -28,8 +42,19 @@ CLIP_NORM = 1.0
 FORGET_MARKET = 0.05
 """Share of training rows shown as the unknown instrument, so that number 0 means something to the net."""
 MARKET_WIDTH = 8
+GAIN = 0.1
+"""What a net's last layer is multiplied with before it joins its linear part: steps are large against the signal."""
+FAR = 5.0
+"""Standard deviations at which the inputs of the linear part are clipped."""
+WARM = 0.05
+"""Share of the steps over which the learning rate rises before it falls along a cosine."""
+MEMORY = 0.99
+"""How much of the averaged weights a step keeps: what is judged and kept is the average, not the last noisy step."""
+TOLD_ROWS = 20_000
+"""Rows of each slice on which the losses of a report are counted."""
 
 Arrays = tuple[NDArray[np.float32], ...]
+Labelled = tuple[Samples, NDArray[np.int8]]
 
 
 class View(Protocol):
@@ -59,6 +84,83 @@ class Net(nn.Module):
             self.head.weight.mul_(0.1)
             self.head.bias.copy_(torch.tensor(np.log(shares), dtype=torch.float32))
 
+    def loss(self, inputs: tuple[Tensor, ...], market: Tensor, outcomes: Tensor, goal: Tensor) -> Tensor:
+        """Mean loss of a batch: inputs as the view gives them, outcomes (B,) 0..2, goal (B, 2) of `targets`."""
+        del goal
+        return functional.cross_entropy(self(*inputs, market), outcomes)
+
+
+class LeanNet(Net):
+    """A net that says how far the next minute goes: own and shared part of the move, and the odds of a tie.
+
+    It starts as a ridge regression on the inputs that `straight` picks and learns what that leaves over: the signal is
+    small and mostly straight, and a net that had to find the line by gradient steps would drown it in their noise.
+    Its `head` gives (own, tie, shared).
+    """
+
+    centre: Tensor
+    scale: Tensor
+    line: Tensor
+    slope: Tensor
+
+    def __init__(self, width: int, straight: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(width, 3)
+        self.register_buffer("centre", torch.zeros(straight))
+        self.register_buffer("scale", torch.ones(straight))
+        self.register_buffer("line", torch.zeros(2, straight))
+        self.register_buffer("slope", torch.tensor(USUAL))
+
+    @abstractmethod
+    def see(self, *inputs: Tensor) -> Tensor:
+        """What the net makes of its inputs and the instrument's number, (B, width)."""
+
+    @abstractmethod
+    def straight(self, *inputs: Tensor) -> Tensor:
+        """The inputs of its linear part, (B, F), unknown ones NaN."""
+
+    def set_prior(self, labels: NDArray[np.int8]) -> None:
+        """Start as the linear part alone, with ties at their base rate."""
+        tie = (np.count_nonzero(labels == 1) + 1.0) / (len(labels) + 3.0)
+        with torch.no_grad():
+            self.head.weight.zero_()
+            self.head.bias.copy_(torch.tensor([0.0, math.log(2 * tie / (1 - tie)), 0.0]))
+
+    def draw_line(self, line: Linear) -> None:
+        """Take over a linear start whose outputs are the own and the shared part."""
+        self.centre.copy_(torch.from_numpy(line.centre))
+        self.scale.copy_(torch.from_numpy(line.scale))
+        self.line.copy_(torch.from_numpy(line.weights))
+
+    def settle(self, slope: float) -> None:
+        """Take the slope from expected move to log-odds."""
+        self.slope.fill_(slope)
+
+    def parts(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Expected own and shared move (B, 2), σ, and log-odds of a tie against one side (B,)."""
+        said = self.head(self.see(*inputs))
+        scaled = ((self.straight(*inputs) - self.centre) / self.scale).clamp(-FAR, FAR).nan_to_num()
+        moves = scaled @ self.line.T + GAIN * said[:, [0, 2]]
+        return moves, said[:, 1]
+
+    def lean(self, *inputs: Tensor) -> Tensor:
+        """Expected move (B,), σ."""
+        return self.parts(*inputs)[0].sum(dim=1)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Logits of down, neutral, up."""
+        moves, tie = self.parts(*inputs)
+        half = self.slope * moves.sum(dim=1) / 2
+        return torch.stack([-half, tie, half], dim=1)
+
+    def loss(self, inputs: tuple[Tensor, ...], market: Tensor, outcomes: Tensor, goal: Tensor) -> Tensor:
+        """Squared error of both parts of the move, and cross-entropy of the tie."""
+        moves, tie = self.parts(*inputs, market)
+        known = torch.isfinite(goal).all(dim=1)
+        apart = ((moves - goal.nan_to_num()) ** 2).sum(dim=1)[known].sum() / max(int(known.sum()), 1)
+        tied = functional.binary_cross_entropy_with_logits(tie - math.log(2), (outcomes == 1).float())
+        return apart + tied
+
 
 class NetVoter(Voter):
     """A pooled net over all instruments of a market class; subclasses give its view, its shape and the net itself."""
@@ -80,8 +182,23 @@ class NetVoter(Voter):
     def view(self, samples: Samples) -> View:
         """How this net sees the samples."""
 
-    def prepare(self, train: Samples) -> None:
-        """Set what the net needs from the training rows before the loop, such as a scaler."""
+    def prepare(self, *parts: Samples) -> None:
+        """Draw the linear part through the rows of `parts`, where the net has one; mirrored rows keep it even."""
+        if not isinstance(self.net, LeanNet) or not self.net.line.shape[1]:
+            return
+        rows, aims = [], []
+        for samples in parts:
+            view, goal = self.view(samples), _goal(samples)
+            for some in _chunks(len(samples)):
+                inputs = view.read(some)[0]
+                for seen, sign in ((inputs, 1.0), (view.mirror(inputs), -1.0)):
+                    numbers = torch.zeros(len(some), dtype=torch.int64).to(device())
+                    there = (torch.from_numpy(part).to(device()) for part in seen)
+                    rows.append(self.net.straight(*there, numbers).cpu().numpy())
+                    aims.append(sign * goal[some])
+        aim = np.concatenate(aims)
+        known = np.isfinite(aim).all(axis=1)
+        self.net.draw_line(Linear.learn(np.concatenate(rows)[known], aim[known], (1.0, float(len(parts[0].market)))))
 
     def rows_needed(self, profile: Profile) -> int:
         """Readable training rows under which the seat stays untrained."""
@@ -110,8 +227,11 @@ class NetVoter(Voter):
             self.net = self.build(self.shape, len(self.markets) + 1).to(device())
             self.net.set_prior(labels)
             self.prepare(train)
-            steps, train_loss, loss = self._loop(train, labels, validation, held, profile, on_step)
-        return FitReport(len(labels), steps, train_loss, loss, time.perf_counter() - started)
+            steps = self._loop((train, labels), (validation, held), profile, on_step)
+            self._settle(validation, held)
+            self.prepare(train, validation)  # a line needs no held-out rows, and the newest days say most
+        learned, kept = self._told(train, labels, seed), self._told(validation, held, seed)
+        return FitReport(len(labels), steps, learned, kept, time.perf_counter() - started)
 
     def predict(self, samples: Samples) -> FloatArray:
         """See `Voter.predict`."""
@@ -164,64 +284,153 @@ class NetVoter(Voter):
             answer: FloatArray = functional.softmax(logits.double(), dim=1).cpu().numpy()
         return answer
 
-    def _loop(
-        self,
-        train: Samples,
-        labels: NDArray[np.int8],
-        validation: Samples,
-        held: NDArray[np.int8],
-        profile: Profile,
-        on_step: OnStep | None,
-    ) -> tuple[int, float, float]:
-        """AdamW on cross-entropy of logits; keeps the epoch with the best validation loss. (epochs, losses)."""
+    def _loop(self, train: Labelled, validation: Labelled, profile: Profile, on_step: OnStep | None) -> int:
+        """AdamW; keeps the averaged weights of the epoch that did best on validation, the start included. Epochs."""
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=profile.learning_rate, weight_decay=WEIGHT_DECAY)
-        best, best_train, kept, since, epoch = math.inf, math.inf, self._weights(), 0, 0
+        batches = math.ceil(len(train[1]) / profile.batch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_pace, total=batches * profile.epochs))
+        average, kept = _Average(self.net), self._weights()
+        goals = _goal(train[0]), _goal(validation[0])
+        best, since, epoch = self._loss(*validation, goals[1]), 0, 0
         for epoch in range(1, profile.epochs + 1):
-            train_loss = self._epoch(train, labels, profile.batch, optimizer)
-            loss = self._loss(validation, held)
+            self._epoch(*train, goals[0], batches, _Mover(optimizer, schedule, average))
+            latest = self._weights()
+            self.net.load_state_dict(average.weights)
+            loss = self._loss(*validation, goals[1])
+            if loss < best:
+                best, kept, since = loss, self._weights(), 0
+            else:
+                since += 1
+            self.net.load_state_dict(latest)
             if on_step:
                 on_step(epoch, profile.epochs)
-            if loss < best:
-                best, best_train, kept, since = loss, train_loss, self._weights(), 0
-            elif (since := since + 1) >= profile.patience:
+            if since >= profile.patience:
                 break
         self.net.load_state_dict(kept)
         self.net.eval()
-        return epoch, best_train, best
+        return epoch
 
-    def _epoch(self, train: Samples, labels: NDArray[np.int8], batch: int, optimizer: torch.optim.Optimizer) -> float:
+    def _epoch(
+        self,
+        train: Samples,
+        labels: NDArray[np.int8],
+        goal: FloatArray,
+        batches: int,
+        mover: "_Mover",
+    ) -> None:
         self.net.train()
-        view, order, total = self.view(train), torch.randperm(len(labels)).numpy(), 0.0
-        for rows in np.array_split(order, math.ceil(len(order) / batch)):
-            inputs, outcomes = _half_mirrored(view, view.read(rows)[0], labels[rows])
+        view, order = self.view(train), torch.randperm(len(labels)).numpy()
+        for rows in np.array_split(order, batches):
+            inputs, outcomes, aims = _half_mirrored(view, view.read(rows)[0], labels[rows], goal[rows])
             numbers = torch.from_numpy(self._numbers(train, rows))
             numbers[torch.rand(len(rows)) < FORGET_MARKET] = 0
-            target = torch.from_numpy(outcomes).to(device())
-            logits = self.net(*(torch.from_numpy(part).to(device()) for part in inputs), numbers.to(device()))
-            loss = functional.cross_entropy(logits, target)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            nn.utils.clip_grad_norm_(self.net.parameters(), CLIP_NORM)
-            optimizer.step()
-            total += float(loss.detach()) * len(rows)
-        return total / len(order)
+            mover.step(self.net, self.net.loss(*_there(inputs, numbers, outcomes, aims)))
 
-    def _loss(self, samples: Samples, labels: NDArray[np.int8]) -> float:
-        chosen = self.predict(samples)[np.arange(len(labels)), labels.astype(np.int64)]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+    def _loss(self, samples: Samples, labels: NDArray[np.int8], goal: FloatArray) -> float:
+        self.net.eval()
+        view, total = self.view(samples), 0.0
+        with torch.inference_mode():
+            for rows in _chunks(len(labels)):
+                numbers = torch.from_numpy(self._numbers(samples, rows))
+                outcomes = labels[rows].astype(np.int64)
+                loss = self.net.loss(*_there(view.read(rows)[0], numbers, outcomes, goal[rows]))
+                total += float(loss) * len(rows)
+        return total / len(labels)
+
+    def _settle(self, validation: Samples, held: NDArray[np.int8]) -> None:
+        """Turn expected moves into chances as the validation rows say."""
+        moved = np.flatnonzero(held != 1)
+        if not isinstance(self.net, LeanNet) or not len(moved):
+            return
+        samples, leans = validation.pick(moved), []
+        view = self.view(samples)
+        with torch.inference_mode():
+            for rows in _chunks(len(moved)):
+                numbers = torch.from_numpy(self._numbers(samples, rows)).to(device())
+                inputs = (torch.from_numpy(part).to(device()) for part in view.read(rows)[0])
+                leans.append(self.net.lean(*inputs, numbers).double().cpu().numpy())
+        self.net.settle(slope_of(np.concatenate(leans), held[moved] == 2))
+
+    def _told(self, samples: Samples, labels: NDArray[np.int8], seed: int) -> float:
+        rows = np.arange(len(labels))
+        if len(rows) > TOLD_ROWS:
+            rows = np.random.default_rng(seed).choice(rows, TOLD_ROWS, replace=False)
+        return log_loss(self.predict(samples.pick(rows)), labels[rows])
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: part.detach().clone() for name, part in self.net.state_dict().items()}
 
 
-def _half_mirrored(view: View, inputs: Arrays, labels: NDArray[np.int8]) -> tuple[Arrays, IntArray]:
-    """Inputs and outcomes with every other row of the shuffled batch upside down."""
+def _half_mirrored(
+    view: View, inputs: Arrays, labels: NDArray[np.int8], goal: FloatArray
+) -> tuple[Arrays, IntArray, FloatArray]:
+    """Inputs, outcomes and goals with every other row of the shuffled batch upside down."""
     flip = np.arange(len(labels)) % 2 == 1
     mixed = tuple(
         np.where(flip.reshape(-1, *[1] * (part.ndim - 1)), turned, part)
         for part, turned in zip(inputs, view.mirror(inputs), strict=True)
     )
-    return mixed, np.where(flip, 2 - labels, labels).astype(np.int64)
+    return mixed, np.where(flip, 2 - labels, labels).astype(np.int64), np.where(flip[:, None], -goal, goal)
+
+
+def _goal(samples: Samples) -> FloatArray:
+    """Own and shared part of the next move, (N, 2), their means taken out: drift is no forecast."""
+    goal = np.stack([(found := targets(samples)).own, found.shared], axis=1)
+    return goal - np.nan_to_num(np.nanmean(goal, axis=0)) if np.isfinite(goal).any() else goal
+
+
+def _there(
+    inputs: Arrays, numbers: Tensor, outcomes: IntArray, goal: FloatArray
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor, Tensor]:
+    """A batch on the device."""
+    to = device()
+    return (
+        tuple(torch.from_numpy(part).to(to) for part in inputs),
+        numbers.to(to),
+        torch.from_numpy(outcomes).to(to),
+        torch.from_numpy(goal.astype(np.float32)).to(to),
+    )
+
+
+def _pace(step: int, total: int) -> float:
+    """Factor of the learning rate: a short rise, then half a cosine down to 0."""
+    rise = max(WARM * total, 1.0)
+    return min((step + 1) / rise, 1.0) * (1 + math.cos(math.pi * min(step / max(total, 1), 1.0))) / 2
+
+
+class _Average:
+    """An exponential mean of the weights over the steps."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.steps = 0
+        self.weights = {name: part.detach().clone() for name, part in net.state_dict().items()}
+
+    def take(self, net: nn.Module) -> None:
+        """One step more; the first ones count fully, so that the start is soon forgotten."""
+        self.steps += 1
+        share = max(1 - MEMORY, 9 / (self.steps + 9))
+        for name, part in net.state_dict().items():
+            if part.is_floating_point():
+                self.weights[name].lerp_(part, share)
+            else:
+                self.weights[name].copy_(part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mover:
+    """What turns a loss into new weights."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LambdaLR
+    average: _Average
+
+    def step(self, net: nn.Module, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.take(net)
 
 
 def device() -> torch.device:

@@ -12,11 +12,13 @@ from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.voters.sequences import CHANNELS, CONTEXT, CandleView, context, describe, readable, upside_down
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, Net, NetVoter
+from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
 
 HEADS = 8
 FRAMES = ((1, 60), (5, 36), (15, 24), (60, 16))
 """(minutes, candles): an hour, three hours, six hours, sixteen hours. 60 · (16 + 1) + 59 minutes are read at most."""
+NEAR, PRICES = 10, 8
+"""Candles and channels of each timeframe in the linear part: those that are made of prices."""
 
 
 class Block(nn.Module):
@@ -58,27 +60,31 @@ class Encoder(nn.Module):
         return summary
 
 
-class Transformer(Net):
-    """Four (B, L, C) sequences → (B, 3) logits."""
+class Transformer(LeanNet):
+    """Four (B, L, C) sequences → own and shared move, tie."""
 
     def __init__(self, width: int, layers: int, markets: int) -> None:
-        super().__init__()
+        super().__init__(64, len(FRAMES) * NEAR * PRICES)
         self.encoders = nn.ModuleList(Encoder(length, width, layers) for _, length in FRAMES)
         self.frame = nn.Parameter(0.02 * torch.randn(len(FRAMES), width))
         self.across = Block(width)
         self.market = nn.Embedding(markets, MARKET_WIDTH)
         self.mix = nn.Linear(len(FRAMES) * width + CONTEXT + MARKET_WIDTH, 64)
         self.drop = nn.Dropout(0.2)
-        self.head = nn.Linear(64, 3)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Logits of down, neutral, up from the four sequences, the context and the instrument's number."""
+    def see(self, *inputs: Tensor) -> Tensor:
+        """(B, 64) of the four sequences, the context and the instrument's number."""
         *frames, around, market = inputs
         summaries = [encode(frame) for encode, frame in zip(self.encoders, frames, strict=True)]
         x = self.across(torch.stack(summaries, dim=1) + self.frame)  # (B, 4, D)
         seen = torch.cat([x.flatten(1), around, self.market(market)], dim=1)
-        logits: Tensor = self.head(self.drop(functional.relu(self.mix(seen))))
-        return logits
+        out: Tensor = self.drop(functional.relu(self.mix(seen)))
+        return out
+
+    def straight(self, *inputs: Tensor) -> Tensor:
+        """The price channels of the last candles of each timeframe, (B, 4 · NEAR · PRICES)."""
+        frames = inputs[: len(FRAMES)]
+        return torch.cat([frame[:, -NEAR:, :PRICES].flatten(1) for frame in frames], dim=1)
 
 
 class _View:

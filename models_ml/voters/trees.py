@@ -1,9 +1,11 @@
-"""What the two tree voters share: their view of the features and the tie.
+"""What the two tree voters share: what they learn, their view of the features, and the tie.
 
-A tie is rare (1 to 8 % of minutes) and hardly predictable, so the trees learn the direction of the minutes that moved
-and the chance of a tie is its shrunk rate in the instrument:
-P(down, neutral, up) = ((1 − tie)·(1 − up), tie, (1 − tie)·up). Rises and falls weigh the same in training: the drift
-of the training days is no forecast.
+The trees learn the size of the next move beside its sign, and only the part that the other instruments do not share
+(`targets`): rows are nearly independent there. The shared part is forecast by a ridge regression, for the few
+independent minutes bear no tree. The expected move is their sum; a slope from the validation rows makes it
+P(up | moved). A tie is rare (1 to 8 % of minutes) and hardly predictable: its chance is its shrunk rate in the
+instrument, P(down, neutral, up) = ((1 − tie)·(1 − up), tie, (1 − tie)·up). Targets are centred: the drift of the
+training days is no forecast.
 """
 
 import json
@@ -11,7 +13,7 @@ import time
 from abc import abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +21,28 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.targets import targets
 from models_ml.voters.base import (
+    CROSS_GROUP,
     FitReport,
     NotEnoughData,
     OnStep,
     Voter,
+    columns_of,
     known_labels,
     log_loss,
+    own_columns,
     readable_rows,
     thin,
     usable_columns,
 )
+from models_ml.voters.leaning import chance, slope_of
+from models_ml.voters.linear import Linear
 
+Learned = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Rows (N, columns + 1) and what they are to say (N,)."""
+LINE_GROUPS = (CROSS_GROUP, "footing")
+"""What the ridge reads: few columns that say much. The newest days say most, so it is fitted again with them."""
 SHRINK_ROWS = 200.0
 """Rows of the pooled tie rate that an instrument's own rate is mixed with."""
 
@@ -64,26 +76,25 @@ class TreeVoter(Voter):
     """Trees over a set of engineered features and the instrument's number."""
 
     chosen: IntArray
+    straight: IntArray
+    """Columns of the ridge regression."""
     ties: TieRates
+    line: Linear
+    on_line: ClassVar[bool] = False
+    """Whether the trees learn what the ridge leaves over of the own part, or all of it."""
+    slope: float
 
     @abstractmethod
     def view(self) -> IntArray:
         """The candidate columns of this voter, as positions in `columns`."""
 
     @abstractmethod
-    def grow(
-        self,
-        train: tuple[NDArray[np.float32], NDArray[np.float32]],
-        validation: tuple[NDArray[np.float32], NDArray[np.float32]],
-        profile: Profile,
-        seed: int,
-        on_step: OnStep | None,
-    ) -> int:
-        """Learn P(up | moved) from (rows, columns) and 0/1 outcomes; the number of trees kept."""
+    def grow(self, train: Learned, validation: Learned, profile: Profile, seed: int, on_step: OnStep | None) -> int:
+        """Learn the own part of the move; the number of trees kept."""
 
     @abstractmethod
-    def rise(self, rows: NDArray[np.float32]) -> FloatArray:
-        """P(up | moved), (N,)."""
+    def own(self, rows: NDArray[np.float32]) -> FloatArray:
+        """Expected own part of the move, σ, (N,)."""
 
     @abstractmethod
     def store(self, folder: Path) -> None:
@@ -101,17 +112,22 @@ class TreeVoter(Voter):
         started = time.perf_counter()
         train = thin(train, profile.tree_rows, seed)
         self.chosen = usable_columns(train, self.view())
+        self.straight = usable_columns(train, columns_of(self.columns, LINE_GROUPS))
         if not len(self.chosen):
             raise NotEnoughData(f"voter {self.key!r}: no feature column is known: load more candles")
-        train, labels = known_labels(train, self._known(train))
-        validation, held = known_labels(validation, self._known(validation))
+        train, labels = known_labels(train, self._learnable(train))
+        validation, held = known_labels(validation, self._learnable(validation))
         if len(labels) < profile.min_rows or not len(held):
             raise NotEnoughData(
                 f"voter {self.key!r}: {len(labels)} training and {len(held)} validation rows are known, "
                 f"{profile.min_rows} and 1 are needed: load more candles"
             )
         self.ties = TieRates.learn(train.market[train.index[:, 0]], labels)
-        trees = self.grow(self._moved(train, labels), self._moved(validation, held), profile, seed, on_step)
+        self.line = self._ruled(train)
+        trees = self.grow(self._learned(train), self._learned(validation), profile, seed, on_step)
+        moved = validation.pick(held != 1)
+        self.slope = slope_of(self._lean(moved), held[held != 1] == 2)
+        self.line = self._ruled(train, validation)
         return FitReport(
             len(labels),
             trees,
@@ -126,7 +142,7 @@ class TreeVoter(Voter):
         out = np.full((len(samples), 3), np.nan)
         known = self._known(samples)
         if known.any():
-            up = np.clip(self.rise(self._rows(samples.pick(known))), 0.0, 1.0)
+            up = chance(self._lean(samples.pick(known)), self.slope)
             tie = self.ties.of(samples.market[samples.index[known, 0]])
             out[known] = np.stack([(1 - tie) * (1 - up), tie, (1 - tie) * up], axis=1)
         return out
@@ -134,6 +150,7 @@ class TreeVoter(Voter):
     def save(self, folder: Path) -> None:
         """See `Voter.save`."""
         meta = {"columns": self.columns, "chosen": self.chosen.tolist(), "ties": asdict(self.ties)}
+        meta |= {"straight": self.straight.tolist(), "line": self.line.plain(), "slope": self.slope}
         (folder / "voter.json").write_text(json.dumps(meta))
         self.store(folder)
 
@@ -143,6 +160,8 @@ class TreeVoter(Voter):
         meta = json.loads((folder / "voter.json").read_text())
         voter = cls(tuple(meta["columns"]))
         voter.chosen = np.array(meta["chosen"], dtype=np.int64)
+        voter.straight = np.array(meta["straight"], dtype=np.int64)
+        voter.line, voter.slope = Linear.of_plain(meta["line"]), float(meta["slope"])
         ties = meta["ties"]
         voter.ties = TieRates(tuple(ties["markets"]), tuple(ties["rates"]), ties["overall"])
         voter.restore(folder)
@@ -153,15 +172,28 @@ class TreeVoter(Voter):
         market = samples.market[samples.index[:, 0], None].astype(np.float32)
         return np.concatenate([samples.matrix(self.chosen), market], axis=1)
 
+    def _learnable(self, samples: Samples) -> NDArray[np.bool_]:
+        return np.asarray(self._known(samples) & np.isfinite(targets(samples).own))
+
     def _known(self, samples: Samples) -> NDArray[np.bool_]:
-        return readable_rows(samples.matrix(self.chosen))
+        return readable_rows(samples.matrix(self.chosen), own_columns(self.columns, self.chosen))
 
-    def _moved(self, samples: Samples, labels: NDArray[np.int8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        moved = labels != 1
-        return self._rows(samples.pick(moved)), (labels[moved] == 2).astype(np.float32)
+    def _lean(self, samples: Samples) -> FloatArray:
+        """Expected move, σ, (N,)."""
+        own, shared = self.line.answer(samples.matrix(self.straight)).T
+        lean: FloatArray = self.own(self._rows(samples)) + shared
+        return lean + own if self.on_line else lean
 
+    def _ruled(self, *parts: Samples) -> Linear:
+        """The ridge on all rows of `parts`."""
+        rows = np.concatenate([part.matrix(self.straight) for part in parts])
+        goal = np.concatenate([np.stack([(found := targets(part)).own, found.shared], axis=1) for part in parts])
+        return Linear.learn(rows, goal, (1.0, float(len(parts[0].market))))
 
-def even_weights(up: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights (N,) with which rises and falls have the same mass and the mean weight is 1."""
-    share = float(np.clip(up.mean(), 1e-6, 1 - 1e-6))
-    return np.where(up == 1, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
+    def _learned(self, samples: Samples) -> Learned:
+        """The rows and what the trees are to say about them."""
+        own = targets(samples).own
+        left = own - np.nanmean(own)
+        if self.on_line:
+            left -= self.line.answer(samples.matrix(self.straight))[:, 0]
+        return self._rows(samples), left.astype(np.float32)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.voters.base import CorruptArtifact, OnStep
-from models_ml.voters.trees import TreeVoter, even_weights
+from models_ml.voters.trees import Learned, TreeVoter
 
 FILE = "trees.ubj"
-EARLY_STOP_ROUNDS = 40
+BINS = 64
+EARLY_STOP_ROUNDS = 60
 
 
 class _Progress(xgboost.callback.TrainingCallback):
@@ -31,40 +32,36 @@ class XgbVoter(TreeVoter):
     """500 trees of depth 8 (`standard`), histogram method, early stop on the validation slice."""
 
     key = "xgb"
+    on_line = True
     booster: "xgboost.Booster"
 
     def view(self) -> IntArray:
         """All columns."""
         return np.arange(len(self.columns))
 
-    def grow(
-        self,
-        train: tuple[NDArray[np.float32], NDArray[np.float32]],
-        validation: tuple[NDArray[np.float32], NDArray[np.float32]],
-        profile: Profile,
-        seed: int,
-        on_step: OnStep | None,
-    ) -> int:
+    def grow(self, train: Learned, validation: Learned, profile: Profile, seed: int, on_step: OnStep | None) -> int:
         """See `TreeVoter.grow`; heavy leaves and thin samples because the signal is a percent or two."""
         settings = {
-            "objective": "binary:logistic",
+            "objective": "reg:squarederror",
             "tree_method": "hist",
-            "max_bin": 64,
+            "max_bin": BINS,
             "max_depth": profile.xgb_depth,
             "eta": profile.xgb_rate,
-            "min_child_weight": max(20.0, len(train[1]) / 2000),
+            "min_child_weight": max(20.0, len(train[1]) / 1000),
             "subsample": 0.5,
-            "colsample_bytree": 0.5,
-            "lambda": 5.0,
+            "colsample_bytree": 0.3,
+            "lambda": 10.0,
             "nthread": 1,
-            "base_score": 0.5,
+            "base_score": 0.0,
             "seed": seed,
         }
+        learned = xgboost.QuantileDMatrix(*train, max_bin=BINS, nthread=1)
+        held = xgboost.QuantileDMatrix(*validation, max_bin=BINS, nthread=1, ref=learned)
         booster = xgboost.train(
             settings,
-            xgboost.DMatrix(train[0], train[1], weight=even_weights(train[1]), nthread=1),
+            learned,
             num_boost_round=profile.xgb_trees,
-            evals=[(xgboost.DMatrix(validation[0], validation[1], nthread=1), "validation")],
+            evals=[(held, "validation")],
             early_stopping_rounds=EARLY_STOP_ROUNDS,
             callbacks=[_Progress(on_step, profile.xgb_trees)] if on_step else None,
             verbose_eval=False,
@@ -72,8 +69,8 @@ class XgbVoter(TreeVoter):
         self.booster = booster[: booster.best_iteration + 1]
         return int(booster.best_iteration) + 1
 
-    def rise(self, rows: NDArray[np.float32]) -> FloatArray:
-        """See `TreeVoter.rise`."""
+    def own(self, rows: NDArray[np.float32]) -> FloatArray:
+        """See `TreeVoter.own`."""
         return np.asarray(self.booster.inplace_predict(rows), dtype=np.float64)
 
     def store(self, folder: Path) -> None:

@@ -18,6 +18,7 @@ from models_ml.features import (
     FEATURES,
     FEATURES_HASH,
     LOOKBACK,
+    VECTOR,
     BadCandlesError,
     build,
 )
@@ -92,9 +93,9 @@ def test_every_timeframe_of_the_context_is_there() -> None:
 
 
 def test_hash_follows_names_order_and_version() -> None:
-    text = "\n".join((str(VERSION), *COLUMNS))
+    text = "\n".join((str(VERSION), *VECTOR))
     assert hashlib.sha256(text.encode()).hexdigest() == FEATURES_HASH
-    swapped = "\n".join((str(VERSION), *reversed(COLUMNS)))
+    swapped = "\n".join((str(VERSION), *reversed(VECTOR)))
     assert hashlib.sha256(swapped.encode()).hexdigest() != FEATURES_HASH
 
 
@@ -167,7 +168,15 @@ def test_oldest_candle_of_the_look_back_counts() -> None:
     """A declared look-back longer than the formula's would throw known rows away after each gap."""
     idle = {"pattern_", "age_of_", "streak", "channel_", "aroon", "ichimoku", "stochastic_rsi", "drawdown", "williams"}
     idle |= {"supertrend", "parabolic", "candles_", "swing_", "break_of", "change_of", "double_", "head_", "triangle"}
-    idle |= {"wedge", "fair_value_gap_", "session_", "day_place", "day_breadth"}  # the day is as old as the clock says
+    idle |= {
+        "wedge",
+        "fair_value_gap_",
+        "session_",
+        "day_place",
+        "day_breadth",
+        "tick",
+        "sign_",
+    }  # the day is as old as the clock says
     times = minutes(STEPS + 60)
     candles = walk(24, STEPS + 60, seed=5)
     silent = []

@@ -27,7 +27,7 @@ from markets.storing import store_batch
 from markets.venues.ccxt_venue import parse
 from models_ml.agents.volatility import volatility
 from models_ml.champions import calibration_of, champions, warm
-from models_ml.features import COLUMNS
+from models_ml.features import COLUMNS, VECTOR
 from models_ml.panel import vote
 from models_ml.voters import SEATS as PANEL
 from signals import push, rounds
@@ -147,9 +147,10 @@ def test_one_candle(
     panel = load_panel([btc.pk, eth.pk], clock.epoch(close_time), BARS)
     assert panel.open_times[-1] == clock.epoch(close_time - MINUTE)
     assert panel.taint.tolist() == [0, 0]
-    samples = samples_of_panel(panel)
-    assert samples.matrix().shape == (2, len(COLUMNS))
-    assert np.isfinite(samples.matrix()).all()
+    samples = samples_of_panel(panel, [btc.symbol, eth.symbol])
+    assert samples.matrix().shape == (2, len(VECTOR))
+    assert np.isfinite(samples.matrix()[:, : len(COLUMNS)]).all()
+    assert np.isnan(samples.matrix()[:, len(COLUMNS) :]).all(), "two instruments are no market"
 
     # 7: the same nine answers, asked again by hand, are those the round keeps
     row = Round.objects.get(instrument=btc)
@@ -250,9 +251,9 @@ def test_a_forming_candle_changes_no_decision(market: Run, close_time: datetime)
     """Fault 9: what has not closed by the decision is not in its window."""
     btc = instruments_of(market)[0]
     deliver([btc], [fall(btc, close_time - MINUTE)], close_time)
-    alone = samples_of_panel(load_panel([btc.pk], clock.epoch(close_time), BARS))
+    alone = samples_of_panel(load_panel([btc.pk], clock.epoch(close_time), BARS), [btc.symbol])
     deliver([btc], [rise(btc, close_time)], close_time + MINUTE)
-    with_next = samples_of_panel(load_panel([btc.pk], clock.epoch(close_time), BARS))
+    with_next = samples_of_panel(load_panel([btc.pk], clock.epoch(close_time), BARS), [btc.symbol])
     np.testing.assert_array_equal(alone.matrix(), with_next.matrix())
     assert rounds.decide_minute(clock.epoch(close_time), [btc.pk], received=time.time())
     assert Round.objects.get().close == alone.ohlcv[0, -1, 3]

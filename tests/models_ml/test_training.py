@@ -11,7 +11,7 @@ from django.conf import settings
 from lib import clock
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run, Venue
-from models_ml.features import COLUMNS, FEATURES_HASH, WARM_UP, build
+from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import QUICK
 from models_ml.tasks import retrain, training_command
@@ -88,9 +88,9 @@ def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> 
     times, ohlcv = load_ohlcv(btc.pk, 0, until)
     np.testing.assert_array_equal(samples.open_times, times)
     np.testing.assert_array_equal(samples.ohlcv[0], ohlcv)
-    np.testing.assert_array_equal(samples.features[0], build(times, ohlcv[None])[0].astype(np.float32))
+    np.testing.assert_array_equal(samples.features[0], build_vector(times, ohlcv[None])[0])
     assert samples.index.tolist() == [[0, row] for row in range(WARM_UP, WARM_UP + 50)]
-    assert samples.features.shape[2] == len(COLUMNS)
+    assert samples.features.shape[2] == len(VECTOR)
     assert samples.market.tolist() == [btc.pk]
 
 

@@ -4,10 +4,11 @@ import numpy as np
 
 from markets.values import Books, FloatArray, IntArray
 from models_ml.features import FEATURE_GROUPS
+from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.samples import Samples
 
 START = 1_700_006_400  # a UTC midnight
-COLUMNS = tuple(feature.name for group in FEATURE_GROUPS.values() for feature in group[:3])
+COLUMNS = (*(feature.name for group in FEATURE_GROUPS.values() for feature in group[:3]), *CROSS_COLUMNS[:3])
 """Three columns of every feature group."""
 TOLD = COLUMNS.index(FEATURE_GROUPS["momentum"][0].name)
 """The column that carries the planted signal; both tree voters see it."""

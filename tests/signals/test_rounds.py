@@ -17,7 +17,7 @@ from markets.candles import load_panel
 from markets.models import Instrument, Run
 from markets.values import TaintFlag
 from models_ml.agents.volatility import volatility
-from models_ml.features import COLUMNS, build
+from models_ml.features import COLUMNS, VECTOR, build_vector
 from models_ml.voters import SEATS, VOTERS
 from models_ml.votes import AbstainReason
 from signals import rounds
@@ -79,12 +79,12 @@ def test_the_context_is_that_of_the_window(run: Run) -> None:
 
 def test_the_window_is_exactly_what_the_voters_look_back_on(run: Run) -> None:
     panel = load_panel(ids(run), AT, BARS)
-    samples = rounds.samples_of_panel(panel)
+    samples = rounds.samples_of_panel(panel, ["BTC/USDT", "ETH/USDT"])
     assert samples.index.tolist() == [[0, BARS - 1], [1, BARS - 1]]
-    assert samples.features.shape == (2, 1, len(COLUMNS)), "only the row that is decided has features"
-    whole = build(panel.open_times, panel.ohlcv).astype(np.float32)
+    assert samples.features.shape == (2, 1, len(VECTOR)), "only the row that is decided has features"
+    whole = build_vector(panel.open_times, panel.ohlcv)
     np.testing.assert_allclose(samples.features[:, -1], whole[:, -1], rtol=1e-5, atol=1e-6)
-    assert np.isfinite(samples.features[:, -1]).all(), "a full window leaves no column unknown"
+    assert np.isfinite(samples.features[:, -1, : len(COLUMNS)]).all(), "a full window leaves no column unknown"
 
 
 def test_a_second_call_decides_nothing(run: Run) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from markets.values import FloatArray
-from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_LOOKBACK, build_cross, dollar_side
+from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_LOOKBACK, EVEN, build_cross, dollar_side
 from tests.models_ml.features.walks import walk
 
 STEPS = CROSS_LOOKBACK + 120
@@ -30,15 +30,16 @@ def plain(candles: FloatArray, row: int, who: int) -> dict[str, float]:
             for i in range(5)
         ]
     )
-    own = (r / size)[:, -320:]
+    own = (r / size)[:, -330:]
     rest = [i for i in range(5) if i != who]
-    factor = own[rest].mean(axis=0)
+    turn = np.where(SIDES > 0, -1.0, 1.0)
+    factor = (own[rest] * turn[rest, None]).mean(axis=0) * turn[who]
     paired = [i for i in rest if SIDES[i]]
     basket = (own[paired] * SIDES[paired, None]).mean(axis=0)
 
     def residual(explains: FloatArray) -> FloatArray:
-        left = np.full(320, np.nan)
-        for n in range(239, 320):
+        left = np.full(330, np.nan)
+        for n in range(239, 330):
             x, y = explains[n - 239 : n + 1], own[who, n - 239 : n + 1]
             left[n] = own[who, n] - (x * y).sum() / (x * x).sum() * explains[n]
         return left
@@ -51,6 +52,9 @@ def plain(candles: FloatArray, row: int, who: int) -> dict[str, float]:
     y = own[who, -60:]
     return {
         "market_return_1": over(factor, 1),
+        "market_before_2": float(factor[-3] / np.sqrt(np.mean(factor[-62:-2] ** 2))),
+        "residual_before_3": float(left[-4] / np.sqrt(np.mean(left[-63:-3] ** 2))),
+        "market_slope_240": float((own[who, -240:] * factor[-240:]).sum() / (factor[-240:] ** 2).sum()),
         "market_return_15": over(factor, 15),
         "own_residual_5": over(left, 5),
         "own_residual_60": over(left, 60),
@@ -77,8 +81,16 @@ def test_columns_equal_a_plain_loop(candles: FloatArray, who: int) -> None:
 def test_known_from_the_look_back_on(candles: FloatArray) -> None:
     built = build_cross(candles, dollar=SIDES)[:4]
     assert np.isfinite(built[:, CROSS_LOOKBACK - 1 :]).all()
-    residual = [n for n, name in enumerate(CROSS_COLUMNS) if "residual" in name]
-    assert np.isnan(built[:, CROSS_LOOKBACK - 2][:, residual]).all()
+    assert np.isnan(built[:, : CROSS_LOOKBACK - 1]).all()
+
+
+def test_any_start_far_enough_back_gives_the_same_rows(candles: FloatArray) -> None:
+    holed = candles.copy()
+    holed[2, 40:50] = np.nan
+    full = build_cross(holed, dollar=SIDES)
+    for start in (1, 13, 60):
+        later = build_cross(holed[:, start:], dollar=SIDES)[:, CROSS_LOOKBACK - 1 :]
+        np.testing.assert_array_equal(later, full[:, start + CROSS_LOOKBACK - 1 :])
 
 
 def test_the_future_changes_nothing(candles: FloatArray) -> None:
@@ -97,6 +109,25 @@ def test_too_few_others_leave_all_unknown_but_the_dollar_needs_pairs(candles: Fl
     assert np.isnan(build_cross(candles[:2], 1)).all()
     built = build_cross(candles, 1)
     assert np.isnan(built[..., [n for n, name in enumerate(CROSS_COLUMNS) if name.startswith("dollar")]]).all()
+
+
+def test_a_turned_world_turns_every_column_but_the_even_ones(candles: FloatArray) -> None:
+    turned = candles[..., [0, 2, 1, 3, 4]].copy()
+    turned[..., :4] = 1 / turned[..., :4]
+    built, over = build_cross(candles, 1, dollar=SIDES), build_cross(turned, 1, dollar=SIDES)
+    signs = np.array([1.0 if name in EVEN else -1.0 for name in CROSS_COLUMNS])
+    np.testing.assert_allclose(over, signs * built, rtol=1e-6, atol=1e-9)
+
+
+def test_a_pair_that_pauses_keeps_its_market(candles: FloatArray) -> None:
+    holed = candles.copy()
+    holed[1, -100] = np.nan
+    assert np.isfinite(build_cross(holed, 1, dollar=SIDES)[1, 0]).all()
+    holed[1, -100:-60] = np.nan
+    assert np.isfinite(build_cross(holed, 1, dollar=SIDES)[0, 0]).all()
+    holed[1, -60:-40] = np.nan
+    unknown = np.isnan(build_cross(holed, 1, dollar=SIDES)[1, 0])
+    assert unknown[CROSS_COLUMNS.index("own_residual_1")]
 
 
 def test_a_gap_of_another_leaves_the_mean_of_the_rest(candles: FloatArray) -> None:

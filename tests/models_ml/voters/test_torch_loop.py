@@ -8,8 +8,11 @@ import torch
 
 from models_ml.profiles import PROFILES, UnknownProfile, profile_of
 from models_ml.samples import Samples
+from models_ml.voters.cnn_lstm_book import BookNet
 from models_ml.voters.gru import Gru, GruVoter
-from models_ml.voters.torch_loop import _half_mirrored
+from models_ml.voters.linear import Linear
+from models_ml.voters.sequences import CHANNELS, CONTEXT, OTHERS
+from models_ml.voters.torch_loop import LeanNet, _Average, _half_mirrored, _pace
 from tests.models_ml.small import TINY
 from tests.models_ml.worlds import COLUMNS, candle_walk, world
 
@@ -59,11 +62,52 @@ def test_training_leaves_the_callers_random_state_alone() -> None:
 
 
 def test_a_new_net_says_the_base_rates() -> None:
-    net = Gru(8, 1, 2)
-    net.set_prior(np.array([0] * 30 + [1] * 10 + [2] * 60, dtype=np.int8))
-    shares = torch.softmax(net.head.bias, dim=0).detach().numpy()
-    tie = 11 / 103
-    np.testing.assert_allclose(shares, [(1 - tie) / 2, tie, (1 - tie) / 2], rtol=1e-5)
+    net, labels, tie = Gru(8, 1, 10, 2), np.array([0] * 30 + [1] * 10 + [2] * 60, dtype=np.int8), 11 / 103
+    net.set_prior(labels)
+    said = net(torch.randn(4, 10, CHANNELS + OTHERS), torch.randn(4, CONTEXT), torch.zeros(4, dtype=torch.int64))
+    expected = np.tile([(1 - tie) / 2, tie, (1 - tie) / 2], (4, 1))
+    np.testing.assert_allclose(torch.softmax(said, dim=1).detach().numpy(), expected, rtol=1e-5)
+    book = BookNet(4, 8, 2)
+    book.set_prior(labels)
+    np.testing.assert_allclose(torch.softmax(book.head.bias, dim=0).detach().numpy(), expected[0], rtol=1e-5)
+
+
+def test_a_net_starts_as_its_line() -> None:
+    samples = reverting(1200)
+    minute = samples.index[:, 1]
+    voter = GruVoter(COLUMNS)
+    voter.fit(samples.pick(minute < 800), samples.pick(minute >= 810), replace(TINY, epochs=0))
+    later = samples.pick(minute >= 810)
+    view = voter.view(later)
+    numbers = torch.zeros(len(later), dtype=torch.int64)
+    inputs = [torch.from_numpy(part) for part in view.read(np.arange(len(later)))[0]]
+    net = voter.net
+    assert isinstance(net, LeanNet)
+    with torch.inference_mode():
+        straight = net.straight(*inputs, numbers)
+        line = Linear(*(part.numpy().astype(np.float64) for part in (net.centre, net.scale, net.line)))
+        np.testing.assert_allclose(net.lean(*inputs, numbers), line.answer(straight.numpy()).sum(axis=1), atol=1e-5)
+    labels = later.labels()
+    votes = voter.predict(later)
+    assert (((votes[:, 2] > votes[:, 0]) == (labels == 2))[labels >= 0]).mean() > 0.6, "a line finds plain reversal"
+
+
+def test_what_is_kept_is_the_average_of_the_weights() -> None:
+    net = torch.nn.Linear(1, 1, bias=False)
+    average = _Average(net)
+    for step in range(1, 4001):
+        with torch.no_grad():
+            net.weight.fill_(1.0 if step % 2 else 3.0)
+        average.take(net)
+    assert average.weights["weight"].item() == pytest.approx(2.0, abs=0.02)
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    paces = [_pace(step, 1000) for step in range(1001)]
+    assert paces[0] < 0.05
+    assert max(paces) > 0.98
+    assert np.argmax(paces) < 60
+    assert paces[-1] == pytest.approx(0, abs=1e-9)
 
 
 def test_every_other_row_is_learned_upside_down() -> None:
@@ -72,7 +116,9 @@ def test_every_other_row_is_learned_upside_down() -> None:
     view.shape = {"window": 10}
     seen = view.view(samples)
     inputs, _ = seen.read(np.array([50, 51, 52, 53]))
-    mixed, outcomes = _half_mirrored(seen, inputs, np.array([0, 0, 1, 2], dtype=np.int8))
+    goal = np.arange(8.0).reshape(4, 2)
+    mixed, outcomes, aims = _half_mirrored(seen, inputs, np.array([0, 0, 1, 2], dtype=np.int8), goal)
+    np.testing.assert_array_equal(aims, goal * [[1], [-1], [1], [-1]])
     assert outcomes.tolist() == [0, 2, 1, 0]
     np.testing.assert_array_equal(mixed[0][[0, 2]], inputs[0][[0, 2]])
     np.testing.assert_array_equal(mixed[0][[1, 3], :, 0], -inputs[0][[1, 3], :, 0])

@@ -8,9 +8,9 @@ import pytest
 from models_ml.samples import Samples
 from models_ml.validation.metrics import rise_given_move
 from models_ml.voters import voter_class
-from models_ml.voters.base import MISSING_SHARE, columns_of, readable_rows, thin, usable_columns
+from models_ml.voters.base import CROSS_GROUP, MISSING_SHARE, columns_of, readable_rows, thin, usable_columns
 from models_ml.voters.random_forest import RandomForestVoter
-from models_ml.voters.trees import TieRates, even_weights
+from models_ml.voters.trees import TieRates
 from tests.models_ml.small import TINY, fitted, parts
 from tests.models_ml.worlds import COLUMNS, world
 
@@ -48,13 +48,6 @@ def test_drift_is_not_learned() -> None:
         assert rise_given_move(votes).mean() == pytest.approx(0.5, abs=0.04)
 
 
-def test_even_weights_balance_and_keep_the_mean() -> None:
-    up = np.array([1, 1, 1, 0], dtype=np.float32)
-    weights = even_weights(up)
-    assert weights[up == 1].sum() == pytest.approx(weights[up == 0].sum())
-    assert weights.mean() == pytest.approx(1.0)
-
-
 def test_a_column_a_venue_never_has_is_left_out() -> None:
     samples = with_nan_column(parts()[0], column=2)
     assert usable_columns(samples, np.arange(len(COLUMNS))).tolist() == [n for n in range(len(COLUMNS)) if n != 2]
@@ -90,7 +83,7 @@ def test_the_forest_answers_as_scikit_learn_does() -> None:
     voter = fitted("random_forest")
     assert isinstance(voter, RandomForestVoter)
     rows = np.random.default_rng(0).normal(size=(40, len(voter.chosen) + 1)).astype(np.float32)
-    np.testing.assert_allclose(voter.rise(rows), voter.forest.predict_proba(rows)[:, 1], atol=1e-12)
+    np.testing.assert_allclose(voter.own(rows), voter.forest.predict(rows), atol=1e-12)
 
 
 def test_voters_look_at_different_columns() -> None:
@@ -112,3 +105,11 @@ def with_nan_column(samples: Samples, column: int) -> Samples:
     features = samples.features.copy()
     features[:, :, column] = np.nan
     return replace(samples, features=features)
+
+
+@pytest.mark.parametrize("seat", ["xgb", "random_forest", "lstm"])
+def test_a_shard_without_others_still_gets_votes(seat: str) -> None:
+    later = parts()[2].pick(np.array([60]))
+    features = later.features.copy()
+    features[:, :, columns_of(COLUMNS, (CROSS_GROUP,))] = np.nan
+    assert np.isfinite(fitted(seat).predict(replace(later, features=features))).all()
