@@ -14,7 +14,8 @@ from markets.calendars import open_minutes
 from markets.values import FloatArray, IntArray
 from markets.venues.replay import Recording, read_recording
 from models_ml.evaluation.sources import digest_of
-from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, build
+from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, VECTOR, build, dollar_sides
+from models_ml.features.cross_asset import build_cross
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.validation.splits import PURGE_S
 
@@ -106,16 +107,17 @@ def load_set(
     times, ohlcv = times[:keep], ohlcv[:, :keep]
     digest = digest_of([path.name for path in (*train, *test)], *train, *test, FEATURES_HASH, within, FEATURES_CODE)
     kept = cache / f"{digest}.npy"
-    features = cached_features(times, ohlcv, kept, say)
+    names = tuple(key.split(" ", 1)[1] for key in keys)
+    dollar = dollar_sides(names)
+    features = cached_features(times, ohlcv, dollar, kept, say)
     market = np.array([place + 1 if place < len(seen) else UNSEEN for place in range(len(keys))], dtype=np.int64)
     rows = np.argwhere(np.isfinite(ohlcv[..., 3]))
-    samples = (CloseEntry if entry == "close" else Samples)(times, ohlcv, features, market, rows)
+    samples = (CloseEntry if entry == "close" else Samples)(times, ohlcv, features, market, rows, dollar=dollar)
     before, after = _parted(
         times[rows[:, 1]] + MINUTE_S, span or (int(times[round(split * len(times))]), int(times[-1]))
     )
     if not len(before) or not len(after):
         raise BadSet(f"{len(times)} minutes leave no decision to learn from or none to be judged on: give more candles")
-    names = tuple(key.split(" ", 1)[1] for key in keys)
     question = f"{digest}-{entry}" + ("" if span else f"-{split:g}")
     return CandleSet(samples, names, before, after, question, tuple(path.name for path in (*train, *test)), kept)
 
@@ -182,21 +184,29 @@ def lay_out(recordings: Sequence[Recording], keys: Sequence[str]) -> tuple[IntAr
     return times, ohlcv
 
 
-def cached_features(times: IntArray, ohlcv: FloatArray, path: Path, say: Say | None = None) -> NDArray[np.float32]:
-    """Features (I, T, F) in single precision, read from the disk as they are asked for; built once."""
+def cached_features(
+    times: IntArray, ohlcv: FloatArray, dollar: FloatArray, path: Path, say: Say | None = None
+) -> NDArray[np.float32]:
+    """Features (I, T, F) in single precision, read from the disk as they are asked for; built once.
+
+    `dollar` (I,) is each instrument's `dollar_side`.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
-        shape = (*ohlcv.shape[:2], len(COLUMNS))
+        shape = (*ohlcv.shape[:2], len(VECTOR))
         table = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        for done, (instrument, start) in enumerate(blocks := list(product(range(shape[0]), range(0, shape[1], CHUNK)))):
-            seen = slice(max(start - LOOKBACK + 1, 0), start + CHUNK)
-            built = build(times[seen], ohlcv[instrument : instrument + 1, seen], min(CHUNK, shape[1] - start))
-            table[instrument, start : start + CHUNK] = built[0]
+        starts = range(0, shape[1], CHUNK)
+        for done, (start, instrument) in enumerate(product(starts, range(shape[0]))):
+            seen, rows = slice(max(start - LOOKBACK + 1, 0), start + CHUNK), min(CHUNK, shape[1] - start)
+            block = table[:, start : start + CHUNK]
+            if not instrument:
+                block[..., len(COLUMNS) :] = build_cross(ohlcv[:, seen], rows, dollar=dollar)
+            block[instrument, :, : len(COLUMNS)] = build(times[seen], ohlcv[instrument : instrument + 1, seen], rows)[0]
             if say:
-                say("features", done + 1, len(blocks))
+                say("features", done + 1, len(starts) * shape[0])
         table.flush()
-        del table
+        del table, block
         draft.rename(path)
     found: NDArray[np.float32] = np.load(path, mmap_mode="r")
     return found
