@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.agents.logistic import fit_logistic, logit, sigmoid
 from models_ml.evaluation.plan import Slices
-from models_ml.features import COLUMNS
+from models_ml.evaluation.vector import VECTOR
 from models_ml.samples import Samples
 
 KNOWN = "known_baseline"
@@ -139,7 +139,7 @@ def _believed(before: FloatArray, up: NDArray[np.bool_], side: FloatArray) -> Fl
 
 def _returns(samples: Samples) -> FloatArray:
     """The last five one-minute returns in units of their volatility (N, 5)."""
-    column = COLUMNS.index("return_1")
+    column = VECTOR.index("return_1")
     first = len(samples.open_times) - samples.features.shape[1]
     rows = samples.index[:, 1, None] - first - np.arange(5)
     found = samples.features[samples.index[:, 0, None], np.maximum(rows, 0), column].astype(np.float64)
@@ -147,7 +147,7 @@ def _returns(samples: Samples) -> FloatArray:
 
 
 def _plain(samples: Samples) -> FloatArray:
-    return samples.matrix(np.array([COLUMNS.index(name) for name in PLAIN])).astype(np.float64)
+    return samples.matrix(np.array([VECTOR.index(name) for name in PLAIN])).astype(np.float64)
 
 
 def _instruments(samples: Samples) -> FloatArray:

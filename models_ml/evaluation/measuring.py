@@ -18,8 +18,8 @@ from models_ml.evaluation.comparing import cells, errors, multiplicity, paired, 
 from models_ml.evaluation.figures import Figures, Forecast, Outcomes, with_intervals
 from models_ml.evaluation.plan import Plan, Slices, slices_of, write_set
 from models_ml.evaluation.stacking import Heard, Walked, fit_stack, walk
+from models_ml.evaluation.vector import VECTOR
 from models_ml.evaluation.voting import LANES, SeatVotes, cast_all, panel_of, report_of, votes_of
-from models_ml.features import COLUMNS
 from models_ml.fitting import Score, decision_times
 from models_ml.samples import Samples
 from models_ml.validation.metrics import rise_given_move
@@ -125,7 +125,7 @@ def _panel(one: CandleSet, slices: Slices, plan: Plan, seed: int) -> Panel:
         part = one.part(getattr(slices, name))
         votes = np.stack([getattr(one_seat, name) for one_seat in found.values()], axis=1)
         heard.append(
-            Heard(votes, contexts.of(part, COLUMNS), part.market[part.index[:, 0]], part.labels(), decision_times(part))
+            Heard(votes, contexts.of(part, VECTOR), part.market[part.index[:, 0]], part.labels(), decision_times(part))
         )
     return Panel(heard[0], heard[1], found)
 
@@ -183,7 +183,7 @@ def _quorum(panel: Panel, score: Score) -> Forecast:
     (side, strength), (asked, strength_now) = said
     use = (side != 0) & ((panel.late.labels == 0) | (panel.late.labels == 2))
     right = panel.late.labels[use] == side[use] + 1
-    calibrator = Calibrator.learn(strength[use], right)
+    calibrator = Calibrator.learn(strength[use], right, minutes=len(np.unique(panel.late.times[use])))
     worth = np.maximum(calibrator(strength_now)[0] - 0.5, 1e-4)  # the side stays the quorum's own
     before = np.where(side != 0, np.abs(calibrator(strength)[0] - 0.5), np.nan)
     return Forecast(np.where(asked != 0, 0.5 + asked * worth, np.nan), (before, panel.late.times))
@@ -208,7 +208,7 @@ def _taken_apart(one: CandleSet, slices: Slices, seen: Outcomes) -> dict[str, di
     """Test rows by third of volatility, and by how straight the last hour went; cuts are those of the training part."""
     thirds = []
     for column in (VOLATILITY, TREND):
-        at = np.array([COLUMNS.index(column)])
+        at = np.array([VECTOR.index(column)])
         before = np.abs(one.part(slices.train).matrix(at)[:, 0])
         now = np.abs(one.part(slices.test).matrix(at)[:, 0])
         cuts = np.nanquantile(before, [1 / 3, 2 / 3]) if np.isfinite(before).any() else np.zeros(2)
@@ -264,6 +264,6 @@ def _facts(one: CandleSet, plan: Plan, slices: Slices) -> dict[str, Any]:
         "entry": one.entry,
         "profile": plan.profile.name,
         "seeds": plan.seeds,
-        "features": len(COLUMNS),
+        "features": len(VECTOR),
         **{name: span(getattr(slices, name)) for name in Slices.__dataclass_fields__},
     }

@@ -17,7 +17,7 @@ from markets.values import FloatArray
 from models_ml.evaluation import baselines
 from models_ml.evaluation.candle_sets import Say
 from models_ml.evaluation.plan import Plan, Slices, learns_again, read_set, sized
-from models_ml.features import COLUMNS
+from models_ml.evaluation.vector import VECTOR
 from models_ml.fitting import neutral_threshold
 from models_ml.panel import LoadedModel, PanelVotes, cast_votes
 from models_ml.profiles import Profile
@@ -86,7 +86,7 @@ def panel_of(answers: dict[str, tuple[FloatArray, float]], rows: int) -> PanelVo
     abstained = np.full((rows, len(SEATS)), AbstainReason.UNTRAINED, dtype=np.int8)
     for seat, (answer, threshold) in answers.items():
         place = SEATS.index(seat)
-        model = LoadedModel(voter_class(seat)(COLUMNS), 0, threshold, 0.0)
+        model = LoadedModel(voter_class(seat)(VECTOR), 0, threshold, 0.0)
         probabilities[:, place], direction[:, place], abstained[:, place] = cast_votes(answer, model, rows)
     latency: NDArray[np.float32] = np.zeros((rows, len(SEATS)), dtype=np.float32)
     return PanelVotes(probabilities, direction, abstained, latency, np.zeros(len(SEATS), dtype=np.int64))
@@ -140,7 +140,7 @@ def _fitted(
     on_step: Callable[[int, int], object],
 ) -> tuple[Voter, float, dict[str, Any]]:
     """A trained voter, its neutral threshold, and how the fit went."""
-    voter = voter_class(seat)(COLUMNS)
+    voter = voter_class(seat)(VECTOR)
     held = thin(samples.pick(validation), profile.judge_rows, seed)
 
     def step(done: int, total: int) -> None:
