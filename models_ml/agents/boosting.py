@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
-from models_ml.agents.logistic import logit
+from models_ml.agents.linear import gains
+from models_ml.agents.logistic import logit, row_losses
 from models_ml.voters.base import CorruptArtifact
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ class Boosted:
             early_stopping_rounds=PATIENCE,
             verbose_eval=False,
         )
-        nothing = float(np.log(2))  # the loss of ½ for everything
-        trees = int(booster.best_iteration) + 1 if booster.best_score < nothing else 0
-        return cls(booster[:trees] if trees else None, trees, markets)
+        trees = int(booster.best_iteration) + 1
+        said = logit(np.asarray(booster[:trees].predict(held), dtype=np.float64))
+        if not gains(row_losses(np.zeros(len(said)), up[cut:]) - row_losses(said, up[cut:])):
+            return cls(None, 0, markets)
+        return cls(booster[:trees], trees, markets)
 
     def again(
         self, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_], seed: int

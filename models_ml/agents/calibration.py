@@ -19,11 +19,13 @@ from models_ml.agents.logistic import fit_logistic, sigmoid
 from models_ml.validation.metrics import wilson_bounds
 
 BIN_ROWS, MOST_BINS = 100, 20
-LINE_ROWS = 2_000.0
-"""Rows that a bin must hold before its steps count as much as the line."""
-PRIOR_ROWS, PRIOR_DRIFT_ROWS = 2_000.0, 20_000.0
-"""Rows that the former slope and the former intercept count for: one day changes the one a little and the other, which
-is the drift of that day, hardly."""
+LINE_MINUTES = 2_000.0
+"""Minutes that a bin must hold before its steps count as much as the line."""
+PRIOR_MINUTES = 5_000.0
+"""Minutes that the former slope and intercept count for. Evidence is counted in minutes, not in rows: the instruments
+of a venue move together, and a day of thirteen of them is no fortnight."""
+LEAST_SLOPE = 0.05
+"""A bad stretch makes scores mean little; it does not make them all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,27 @@ class Calibrator:
     weight: float = 0.0  # of the steps against the line
 
     @classmethod
-    def learn(cls, scores: FloatArray, up: NDArray[np.bool_], former: "Calibrator | None" = None) -> "Calibrator":
-        """From log-odds (N,) and what happened; few rows change little of `former`, the identity by default."""
-        former = former or cls()
+    def learn(
+        cls,
+        scores: FloatArray,
+        up: NDArray[np.bool_],
+        former: "Calibrator | None" = None,
+        *,
+        minutes: int | None = None,
+    ) -> "Calibrator":
+        """From log-odds (N,) and what happened in so many different minutes, one a row by default.
+
+        Few minutes change little of `former`, the identity by default.
+        """
+        former, minutes = former or cls(), len(scores) if minutes is None else minutes
         if not len(scores):
             return former
         start = former.intercept + former.slope * scores
         spread = float(np.mean(scores**2))
-        ridge = 0.25 * np.array([PRIOR_DRIFT_ROWS, PRIOR_ROWS * spread]) / len(scores) + 1e-12
+        ridge = 0.25 * PRIOR_MINUTES * np.array([1.0, spread]) / minutes + 1e-12
         added = fit_logistic(np.stack([np.ones(len(scores)), scores], axis=1), up, ridge, offset=start)
-        intercept, slope = former.intercept + added[0], max(former.slope + added[1], 0.0)
-        return cls(float(intercept), float(slope), *_steps(intercept + slope * scores, up))
+        intercept, slope = former.intercept + added[0], max(former.slope + added[1], LEAST_SLOPE)
+        return cls(float(intercept), float(slope), *_steps(intercept + slope * scores, up, minutes))
 
     def __call__(self, scores: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Probability of a rise and its 95 % bounds, (N,) each; NaN where the score is; bounds 0 and 1 if unknown."""
@@ -79,7 +91,7 @@ class Calibrator:
         return cls(float(facts["intercept"]), float(facts["slope"]), knots, steps, rows, float(facts["weight"]))
 
 
-def _steps(line: FloatArray, up: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+def _steps(line: FloatArray, up: NDArray[np.bool_], minutes: int) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """Knots, isotonic shares, rows of their pooled blocks, and the weight that bins of this size deserve."""
     bins = min(MOST_BINS, len(line) // BIN_ROWS)
     if bins < 2:
@@ -88,8 +100,8 @@ def _steps(line: FloatArray, up: NDArray[np.bool_]) -> tuple[FloatArray, FloatAr
     knots = np.array([line[part].mean() for part in parts])
     counts = np.array([len(part) for part in parts], dtype=np.float64)
     shares, blocks = pooled(np.array([up[part].mean() for part in parts]), counts)
-    mass = len(line) / bins
-    return knots, shares, blocks, mass / (mass + LINE_ROWS)
+    mass = minutes / bins
+    return knots, shares, blocks, mass / (mass + LINE_MINUTES)
 
 
 def pooled(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:

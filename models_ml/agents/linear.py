@@ -8,17 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
-from models_ml.agents.logistic import fit_logistic, mean_loss
+from models_ml.agents.logistic import fit_logistic, row_losses
 
 CLIP = 5.0
 """Deviations beyond which a value of the context says no more."""
-RIDGES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+NOTHING = 1e6
+"""A penalty that leaves nothing but the mean vote."""
+RIDGES = (NOTHING, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 OWN_RIDGES = (np.inf, 1.0, 0.3, 0.1, 0.03)
-"""Penalties tried for what all instruments share, and for what one adds of its own; infinite means nothing."""
+"""Penalties tried for what all instruments share, and for what one adds of its own; infinite means nothing. A weaker
+one is taken only where later hours gain by it, by more than the standard error of that gain over hours: the minutes of
+many instruments move together, so a hundred thousand rows may be three days and know very little."""
 DRIFT_RIDGE = 10.0
 """Of the constant: the drift of the days learned from is no forecast."""
-MEAN_RIDGE = 1e-4
-"""Of the mean vote: the one column that is believed."""
+BELIEF, BELIEF_ROWS = 0.5, 20_000.0
+"""The share of the mean vote's log-odds that is believed beforehand, and the rows that this belief counts for."""
+LEAST_BELIEF = 0.05
+"""However wrong a few days were, the mean vote is not turned round."""
+BLOCKS = 48
+"""Stretches of time over which a gain and its standard error are told."""
 FOLDS = 3
 CHOICE_ROWS = 60_000
 """Rows, evenly spaced in time, on which penalties are compared."""
@@ -52,10 +60,10 @@ class Columns:
         ones = np.ones((len(odds), 1))
         return np.concatenate([mean, np.nan_to_num(odds) / self.vote_scale, silent, around, ones], axis=1)
 
-    def ridge(self, strength: float) -> FloatArray:
-        """Penalties of the columns."""
+    def ridge(self, strength: float, rows: int) -> FloatArray:
+        """Penalties of the columns; the mean vote's is the curvature of `BELIEF_ROWS` more rows."""
         width = 2 * len(self.vote_scale) + len(self.centre)
-        return np.concatenate([[MEAN_RIDGE], np.full(width, strength), [DRIFT_RIDGE]])
+        return np.concatenate([[0.25 * BELIEF_ROWS / rows], np.full(width, strength), [DRIFT_RIDGE]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +85,9 @@ class Linear:
         step = max(1, -(-len(up) // CHOICE_ROWS))
         rows = columns.of(odds[::step], context[::step])
         some, outcomes = market[::step], up[::step]
-        shared = [replace(blank, strength=strength) for strength in RIDGES]
-        best = min(shared, key=lambda one: one._later_loss(rows, some, outcomes))
-        both = [replace(best, own_strength=strength) for strength in OWN_RIDGES]
-        return min(both, key=lambda one: one._later_loss(rows, some, outcomes)).again(odds, context, market, up)
+        best = _worth([replace(blank, strength=strength) for strength in RIDGES], rows, some, outcomes)
+        best = _worth([replace(best, own_strength=strength) for strength in OWN_RIDGES], rows, some, outcomes)
+        return best.again(odds, context, market, up)
 
     def again(self, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> "Linear":
         """The same scales and penalties, learned from these rows."""
@@ -122,7 +129,10 @@ class Linear:
 
     def _learned(self, rows: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> "Linear":
         even = np.where(up, 0.5 / max(up.mean(), 1e-6), 0.5 / max(1 - up.mean(), 1e-6))
-        shared = fit_logistic(rows, up, self.columns.ridge(self.strength), weight=even)
+        belief = BELIEF * self.columns.mean_scale
+        offset = belief * rows[:, 0]
+        shared = fit_logistic(rows, up, self.columns.ridge(self.strength, len(up)), offset=offset, weight=even)
+        shared[0] = max(shared[0] + belief, LEAST_BELIEF * self.columns.mean_scale)
         base, own = rows @ shared, {}
         for one in np.unique(market) if np.isfinite(self.own_strength) else ():
             mine = market == one
@@ -138,13 +148,30 @@ class Linear:
             said[mine] += rows[mine] @ weights
         return np.asarray(said)
 
-    def _later_loss(self, rows: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> float:
+    def later_losses(self, rows: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> FloatArray:
+        """Loss of each later row on the fold before which it was learned, in order of time."""
         edges = np.linspace(0.4 * len(up), len(up), FOLDS + 1).astype(int)
         losses = []
         for start, stop in pairwise(edges):
             fitted = self._learned(rows[:start], market[:start], up[:start])
-            losses.append(mean_loss(fitted._say(rows[start:stop], market[start:stop]), up[start:stop]))
-        return float(np.mean(losses))
+            losses.append(row_losses(fitted._say(rows[start:stop], market[start:stop]), up[start:stop]))
+        return np.concatenate(losses)
+
+
+def _worth(candidates: list[Linear], rows: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> Linear:
+    """The first candidate, or a later one that gains more on later rows than its standard error over blocks of time."""
+    best, best_losses = candidates[0], candidates[0].later_losses(rows, market, up)
+    for one in candidates[1:]:
+        losses = one.later_losses(rows, market, up)
+        if gains(best_losses - losses):
+            best, best_losses = one, losses
+    return best
+
+
+def gains(differences: FloatArray) -> bool:
+    """Whether the mean of rows in order of time is above its standard error, told over `BLOCKS` stretches of them."""
+    parts = np.array([part.mean() for part in np.array_split(differences, BLOCKS) if len(part)])
+    return bool(parts.mean() > parts.std(ddof=1) / np.sqrt(len(parts))) if len(parts) > 1 else False
 
 
 def _mean(odds: FloatArray) -> FloatArray:

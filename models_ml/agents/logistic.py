@@ -24,8 +24,12 @@ def logit(probability: FloatArray, edge: float = 1e-6) -> FloatArray:
 
 def mean_loss(log_odds: FloatArray, up: NDArray[np.bool_], weight: FloatArray | None = None) -> float:
     """Mean −log p of what happened, nats."""
-    losses = np.logaddexp(0.0, np.where(up, -log_odds, log_odds))
-    return float(np.average(losses, weights=weight))
+    return float(np.average(row_losses(log_odds, up), weights=weight))
+
+
+def row_losses(log_odds: FloatArray, up: NDArray[np.bool_]) -> FloatArray:
+    """−log p of what happened in each row (N,), nats."""
+    return np.asarray(np.logaddexp(0.0, np.where(up, -log_odds, log_odds)))
 
 
 def fit_logistic(

@@ -35,6 +35,8 @@ SURE_OF_NOTHING = 0.02
 """A vote counts as at most this far from certain: one voter's certainty is never the panel's."""
 CALIBRATION_SHARE = 0.25
 """The latest share of the rows: it calibrates models that never met it, and only then do these learn from it too."""
+CLIMATE_ROWS = 20_000.0
+"""Rows at one half that the share of rises is mixed with before a map starts from it."""
 LEAST_ROWS = 400
 """Minutes that moved, under which there is nothing to weigh voters by."""
 
@@ -112,7 +114,9 @@ class Stack:
         unseen = (
             linear(odds[late], around[late], markets[late]) + boosted(odds[late], around[late], markets[late])
         ) / 2
-        calibrator = Calibrator.learn(unseen, up[late])
+        calibrator = Calibrator.learn(
+            unseen, up[late], Calibrator(intercept=_climate(up[early])), minutes=len(np.unique(when[late]))
+        )
         return cls(
             tuple(seats),
             tuple(context_names),
@@ -151,14 +155,14 @@ class Stack:
     ) -> "Stack":
         """The same models with the map of the latest revealed outcomes, which they must not have learned from.
 
-        The map in force counts as `PRIOR_ROWS` rows, so a day may be handed in as well as a week.
+        The map in force counts as 5,000 minutes, so a day may be handed in as well as a week.
         """
         scores = self.score(votes, context, market)
         use = np.isfinite(scores) & (labels >= 0) & (labels != 1)
         if not use.any():
             return self
         up = labels[use] == 2
-        calibrator = Calibrator.learn(scores[use], up, self.calibrator)
+        calibrator = Calibrator.learn(scores[use], up, self.calibrator, minutes=len(np.unique(times[use])))
         doubts = nonconformity(calibrator(scores[use])[0], up) if use.sum() >= LEAST_ROWS else self.doubts
         return replace(self, calibrator=calibrator, doubts=doubts, trained_until=int(times[use].max()))
 
@@ -247,6 +251,12 @@ def mean_vote(votes: FloatArray) -> FloatArray:
 def context_of(samples: "Samples", columns: Sequence[str]) -> FloatArray:
     """The context (N, K) of `contexts.NAMES`, see there."""
     return contexts.of(samples, columns)
+
+
+def _climate(up: NDArray[np.bool_]) -> float:
+    """Log-odds of the share of rises, as far as so many rows support it."""
+    share = (up.sum() + CLIMATE_ROWS / 2) / (len(up) + CLIMATE_ROWS)
+    return float(logit(np.array([share]))[0])
 
 
 def _heard(votes: FloatArray, seats: Sequence[str], proven: Collection[str]) -> NDArray[np.bool_]:

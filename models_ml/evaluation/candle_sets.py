@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +13,8 @@ from markets.calendars import open_minutes
 from markets.values import FloatArray, IntArray
 from markets.venues.replay import Recording, read_recording
 from models_ml.evaluation.sources import digest_of
-from models_ml.features import COLUMNS, FEATURES_HASH, LOOKBACK, VECTOR, build, dollar_sides
-from models_ml.features.cross_asset import build_cross
+from models_ml.evaluation.vector import rows_of, samples_of
+from models_ml.features import FEATURES_HASH, LOOKBACK, VECTOR
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.validation.splits import PURGE_S
 
@@ -23,7 +22,7 @@ MINUTE_S, DAY_S = 60, 86_400
 HOLE_S = {True: DAY_S, False: 7 * DAY_S}
 """A silence of all instruments longer than this is the join of two recordings; by whether trading never rests."""
 FEATURES_CODE = Path(__file__).parents[1] / "features"
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 """Rows of features built at a time, which bounds the memory beside the result."""
 UNSEEN = 0
 """Number of an instrument that the training part does not hold."""
@@ -102,17 +101,16 @@ def load_set(
     span = _span(learned, judged)
     seen = sorted({_key(one) for one in learned})
     keys = [*seen, *sorted({_key(one) for one in judged} - set(seen))]
+    names = tuple(key.split(" ", 1)[1] for key in keys)
     times, ohlcv = lay_out([*learned, *judged], keys)
     keep = round(within * len(times))
     times, ohlcv = times[:keep], ohlcv[:, :keep]
     digest = digest_of([path.name for path in (*train, *test)], *train, *test, FEATURES_HASH, within, FEATURES_CODE)
     kept = cache / f"{digest}.npy"
-    names = tuple(key.split(" ", 1)[1] for key in keys)
-    dollar = dollar_sides(names)
-    features = cached_features(times, ohlcv, dollar, kept, say)
+    features = cached_features(times, ohlcv, names, kept, say)
     market = np.array([place + 1 if place < len(seen) else UNSEEN for place in range(len(keys))], dtype=np.int64)
     rows = np.argwhere(np.isfinite(ohlcv[..., 3]))
-    samples = (CloseEntry if entry == "close" else Samples)(times, ohlcv, features, market, rows, dollar=dollar)
+    samples = samples_of(CloseEntry if entry == "close" else Samples, times, ohlcv, features, market, rows, names)
     before, after = _parted(
         times[rows[:, 1]] + MINUTE_S, span or (int(times[round(split * len(times))]), int(times[-1]))
     )
@@ -185,28 +183,22 @@ def lay_out(recordings: Sequence[Recording], keys: Sequence[str]) -> tuple[IntAr
 
 
 def cached_features(
-    times: IntArray, ohlcv: FloatArray, dollar: FloatArray, path: Path, say: Say | None = None
+    times: IntArray, ohlcv: FloatArray, symbols: Sequence[str], path: Path, say: Say | None = None
 ) -> NDArray[np.float32]:
-    """Features (I, T, F) in single precision, read from the disk as they are asked for; built once.
-
-    `dollar` (I,) is each instrument's `dollar_side`.
-    """
+    """Features (I, T, F) in single precision, read from the disk as they are asked for; built once."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
         shape = (*ohlcv.shape[:2], len(VECTOR))
         table = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=shape)
-        starts = range(0, shape[1], CHUNK)
-        for done, (start, instrument) in enumerate(product(starts, range(shape[0]))):
-            seen, rows = slice(max(start - LOOKBACK + 1, 0), start + CHUNK), min(CHUNK, shape[1] - start)
-            block = table[:, start : start + CHUNK]
-            if not instrument:
-                block[..., len(COLUMNS) :] = build_cross(ohlcv[:, seen], rows, dollar=dollar)
-            block[instrument, :, : len(COLUMNS)] = build(times[seen], ohlcv[instrument : instrument + 1, seen], rows)[0]
+        for start in range(0, shape[1], CHUNK):
+            seen = slice(max(start - LOOKBACK + 1, 0), start + CHUNK)
+            rows = min(CHUNK, shape[1] - start)
+            table[:, start : start + rows] = rows_of(times[seen], ohlcv[:, seen], rows, symbols)
             if say:
-                say("features", done + 1, len(starts) * shape[0])
+                say("features", start + rows, shape[1])
         table.flush()
-        del table, block
+        del table
         draft.rename(path)
     found: NDArray[np.float32] = np.load(path, mmap_mode="r")
     return found

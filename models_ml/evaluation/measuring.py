@@ -183,7 +183,7 @@ def _quorum(panel: Panel, score: Score) -> Forecast:
     (side, strength), (asked, strength_now) = said
     use = (side != 0) & ((panel.late.labels == 0) | (panel.late.labels == 2))
     right = panel.late.labels[use] == side[use] + 1
-    calibrator = Calibrator.learn(strength[use], right)
+    calibrator = Calibrator.learn(strength[use], right, minutes=len(np.unique(panel.late.times[use])))
     worth = np.maximum(calibrator(strength_now)[0] - 0.5, 1e-4)  # the side stays the quorum's own
     before = np.where(side != 0, np.abs(calibrator(strength)[0] - 0.5), np.nan)
     return Forecast(np.where(asked != 0, 0.5 + asked * worth, np.nan), (before, panel.late.times))

@@ -9,13 +9,15 @@ import numpy as np
 from markets.values import IntArray
 from models_ml.evaluation.candle_sets import CandleSet, CloseEntry
 from models_ml.evaluation.sources import digest_of
+from models_ml.evaluation.vector import samples_of
 from models_ml.fitting import decision_times
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.validation.splits import time_ordered
 
-SHARES = (0.7, 0.1, 0.2)
-"""Of the training part: to learn from, to stop early and set thresholds on, to weigh the voters by."""
+SHARES = (0.55, 0.1, 0.35)
+"""Of the training part: to learn from, to stop early and set thresholds on, to weigh the voters by. Days
+weigh voters, not rows: few of them and the stack believes a mood."""
 AGAIN = (0.9, 0.1)
 """Of the training part, for the trees, which are quick enough to learn again from nearly all of it before the test."""
 LATE_ROWS = 120_000
@@ -102,7 +104,7 @@ def write_set(one: CandleSet, folder: Path) -> None:
         index=samples.index,
         **rows,
     )
-    facts = {"features": str(one.features.resolve()), "close": one.entry == "close"}
+    facts = {"symbols": one.symbols, "features": str(one.features.resolve()), "close": one.entry == "close"}
     (folder / "set.json").write_text(json.dumps(facts))
 
 
@@ -114,4 +116,5 @@ def read_set(folder: Path) -> tuple[Samples, Slices]:
     slices = Slices(**{name: arrays.pop(name) for name in Slices.__dataclass_fields__})
     features = np.load(facts["features"], mmap_mode="r")
     kind = CloseEntry if facts["close"] else Samples
-    return kind(arrays["open_times"], arrays["ohlcv"], features, arrays["market"], arrays["index"]), slices
+    windows = arrays["open_times"], arrays["ohlcv"], features, arrays["market"], arrays["index"]
+    return samples_of(kind, *windows, facts["symbols"]), slices

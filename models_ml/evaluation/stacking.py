@@ -94,4 +94,6 @@ def _refitted(current: Stack, base: Calibrator, late: Heard, test: Heard, scores
     current = current.refit_weights(past.votes, past.context, past.market, past.labels, past.times)
     recent = revealed[(test.times[revealed] > at - CALIBRATED_DAYS * DAY_S) & (test.labels[revealed] != 1)]
     recent = recent[np.isfinite(scores[recent])]
-    return replace(current, calibrator=Calibrator.learn(scores[recent], test.labels[recent] == 2, base))
+    minutes = len(np.unique(test.times[recent]))
+    calibrator = Calibrator.learn(scores[recent], test.labels[recent] == 2, base, minutes=minutes)
+    return replace(current, calibrator=calibrator)
