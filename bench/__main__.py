@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-BENCHES = ("features", "ingest", "latest", "inference", "fanout", "idle", "candle_to_sockets")
+BENCHES = ("features", "ingest", "latest", "inference", "agents", "fanout", "idle", "candle_to_sockets")
 """Modules of this package, quickest first."""
 
 
