@@ -4,7 +4,17 @@ import os
 import subprocess
 import sys
 
-BENCHES = ("features", "sentiment", "ingest", "latest", "inference", "fanout", "idle", "candle_to_sockets")
+BENCHES = (
+    "features",
+    "sentiment",
+    "ingest",
+    "latest",
+    "inference",
+    "agents",
+    "fanout",
+    "idle",
+    "candle_to_sockets",
+)
 """Modules of this package, quickest first."""
 
 

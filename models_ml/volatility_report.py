@@ -45,11 +45,19 @@ def _ratio(found: Sequence[float | None]) -> str:
     return f"{middle:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def keep(path: Path, opening: dict[str, Any], scores: Sequence[Scored]) -> None:
-    """Add the figures and the opening to the JSON file at `path`, and write the page beside it anew."""
+def keep(path: Path, opening: dict[str, Any], scores: Sequence[Scored], context: dict[str, Any] | None = None) -> None:
+    """Add the figures and the opening to the JSON file at `path`, and write the page beside it anew.
+
+    What an earlier run found of the same set and this one did not ask about stays.
+    """
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"openings": [], "sets": {}}
     found["openings"].append(opening)
-    found["sets"][opening["set"]] = {"opening": opening, "scores": [score.as_json() for score in scores]}
+    kept = found["sets"].setdefault(opening["set"], {})
+    kept["opening"] = opening
+    if scores:
+        kept["scores"] = [score.as_json() for score in scores]
+    if context:
+        kept["context"] = context
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     path.with_suffix(".md").write_text(page(found))
@@ -60,7 +68,10 @@ def page(found: dict[str, Any]) -> str:
     parts = [INTRODUCTION]
     for name, kept in found["sets"].items():
         parts.append(f"### {name}\n\nTest part from {kept['opening']['test_from'][:16]}.\n")
-        parts.append(_rows(kept["scores"]))
+        if kept.get("scores"):
+            parts.append(_rows(kept["scores"]))
+        if kept.get("context"):
+            parts.append(_context(kept["context"]))
     parts.append("### Openings of test parts\n")
     parts.append(_openings(found["openings"]))
     return "\n".join(parts) + "\n"
@@ -93,6 +104,45 @@ def _mean(score: dict[str, Any], key: str) -> tuple[float, list[float | None]] |
     ratios = [score["ratio_to_har"][name] for name in keys]
     mean = [None if any(r[at] is None for r in ratios) else sum(r[at] for r in ratios) / len(ratios) for at in range(3)]
     return sum(score["qlike"][name] for name in keys) / len(keys), mean
+
+
+def _context(found: dict[str, Any]) -> str:
+    """Band, chance, regime and sizing."""
+    lines = [
+        "| instrument | minutes | n | in the 80 % band | median width, bp | chance of a large move |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in found["moves"]:
+        chances = "; ".join(
+            f"> {chance['cost_bps']:g} bp: {chance['share']:.1%}, AUC {_figure(chance['auc'], 3)}, "
+            f"ECE {_figure(chance['ece'], 4)} (floor {_figure(chance['ece_floor'], 4)})"
+            for chance in one["chances"]
+        )
+        lines.append(
+            f"| {one['instrument']} | {one['horizon_minutes']} | {one['n']:,} | {one['coverage']:.1%} | "
+            f"{one['median_width_bps']:.1f} | {chances} |"
+        )
+    regime, sizing = found["regime"], found["sizing"]
+    lines += [
+        "",
+        f"Regime: QLIKE saved in the test part {_interval(regime, 'gain')}; by its own training "
+        f"{'shown' if regime['shown'] else 'hidden'}.",
+        "",
+        f"Learned sizing at even money, log growth a decision (1e-6), n = {sizing['n']:,}: policy "
+        f"{sizing['policy'] * 1e6:.1f}, volatility-targeted Kelly {sizing['kelly'] * 1e6:.1f}, difference "
+        f"{sizing['difference'] * 1e6:.1f} [{_figure(sizing['low'], 1, 1e6)}, {_figure(sizing['high'], 1, 1e6)}]; "
+        f"largest drawdown {sizing['policy_drawdown']:.2%} and {sizing['kelly_drawdown']:.2%}. "
+        f"It {'beats' if sizing['beats'] else 'does not beat'} the bar.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _interval(found: dict[str, Any], middle: str) -> str:
+    return f"{_figure(found[middle], 4)} [{_figure(found['low'], 4)}, {_figure(found['high'], 4)}]"
+
+
+def _figure(value: float | None, digits: int, scale: float = 1.0) -> str:
+    return "n/a" if value is None else f"{value * scale:.{digits}f}"
 
 
 def _openings(openings: Sequence[dict[str, Any]]) -> str:

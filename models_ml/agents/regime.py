@@ -87,7 +87,7 @@ class Regime(Agent):
         """Fit on everything, then judge on the last quarter a chain fitted on the rest."""
         early = int(SHARE * len(history.open_times))
         self.chain = _fitted(history.until(early), seed)
-        self.gain = self._gain(history, early)
+        self.gain = self.judged(history, early)
         self.chain = _fitted(history, seed)
 
     def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
@@ -110,8 +110,12 @@ class Regime(Agent):
         known = np.isfinite(seen[rows]).all(axis=1, keepdims=True)
         return np.where(known, found, np.nan)
 
-    def _gain(self, history: History, early: int) -> tuple[float | None, float | None, float | None]:
-        """Mean QLIKE saved on the second half of the last quarter, and its interval; None where too little is known."""
+    def judged(self, history: History, early: int) -> tuple[float | None, float | None, float | None]:
+        """Mean QLIKE that the regime saves, and its 95 % interval; None where too little is known.
+
+        Factors come from the first half of the rows from `early` on, the figure from the second. The chain must not
+        have seen either.
+        """
         forecast = VolatilityForecast()
         forecast.fit(history.until(early))
         rows, came, said = target_rows(history, forecast, early, STEP)

@@ -128,3 +128,24 @@ def test_recorded_files_make_one_axis(candor_data: Path) -> None:
     assert found.history.zone == "America/New_York"
     assert (np.diff(found.history.open_times) >= 60).all()
     assert found.history.ohlcv.shape == (2, len(found.history.open_times), 5)
+
+
+def test_the_command_judges_the_other_agents(tmp_path: Path) -> None:
+    for row, symbol in enumerate(("BTCUSDT", "ETHUSDT")):
+        write(tmp_path, symbol, market(2, 20), row)
+    kept = tmp_path / "volatility.json"
+    options = {"context": True, "sizing_steps": 512, "out": str(kept)}
+    call_command("evaluate_volatility", train=[str(tmp_path / "*.parquet")], stdout=StringIO(), **options)
+    found = json.loads(kept.read_text())["sets"][str(tmp_path / "*.parquet")]
+    assert "scores" not in found
+    moves, regime, sizing = (found["context"][name] for name in ("moves", "regime", "sizing"))
+    assert [(one["instrument"], one["horizon_minutes"]) for one in moves][:2] == [
+        ("venue_BTCUSDT_2025", 1),
+        ("venue_BTCUSDT_2025", 15),
+    ]
+    assert all(0.7 < one["coverage"] < 0.9 for one in moves)
+    assert isinstance(regime["shown"], bool)
+    assert sizing["n"] == 2 * (4 * 288)  # every fifth minute of the last four days
+    text = kept.with_suffix(".md").read_text()
+    assert "in the 80 % band" in text
+    assert "Learned sizing at even money" in text

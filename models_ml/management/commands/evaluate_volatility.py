@@ -1,5 +1,6 @@
 """`manage.py evaluate_volatility`: forecasts of realised variance on recorded candles, against log-HAR and GARCH."""
 
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from rich.progress import Progress
 
 from lib import clock
 from lib.errors import CandorError
+from models_ml.agents.sizing_rl import STEPS
 from models_ml.agents.volatility_forecast import HORIZONS
+from models_ml.context_evaluation import Asked, judge_moves, judge_regime, judge_sizing
 from models_ml.recordings import RecordedSet, read_set
 from models_ml.training import code_version
 from models_ml.volatility_evaluation import Order, Scored, evaluate
@@ -30,6 +33,8 @@ class Command(BaseCommand):
         parser.add_argument("--inside", type=float, default=1.0, help="use this first share only: for choosing")
         parser.add_argument("--instruments", nargs="*", default=[], help="score these symbols; all by default")
         parser.add_argument("--seeds", type=int, default=3, help="of the network that adjusts GARCH")
+        parser.add_argument("--context", action="store_true", help="judge band, regime and sizing instead")
+        parser.add_argument("--sizing-steps", type=int, default=STEPS, help="decisions that learned sizing tries")
         parser.add_argument("--json", default="", dest="out", help="file to keep the figures and the opening in")
         parser.add_argument("--name", default="", help="name of the set in that file; the first pattern by default")
         parser.add_argument("--tried", type=int, default=1, help="configurations tried so far, for the log of openings")
@@ -39,10 +44,13 @@ class Command(BaseCommand):
         try:
             found, start = _set(options)
             picked = _picked(found, options["instruments"])
-            scores = self._run(found, start, picked, options["seeds"])
+            context = (
+                self._context(found, Asked(picked, start), options["sizing_steps"]) if options["context"] else None
+            )
+            scores = [] if context else self._run(found, start, picked, options["seeds"])
         except CandorError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(table(scores))
+        self.stdout.write(json.dumps(context, indent=1) if context else table(scores))
         if options["out"]:
             opening = {
                 "date": clock.wall_now().date().isoformat(),
@@ -52,7 +60,18 @@ class Command(BaseCommand):
                 "opened": options["inside"] == 1.0,
                 "test_from": clock.from_epoch(start).isoformat(),
             }
-            keep(Path(options["out"]), opening, scores)
+            keep(Path(options["out"]), opening, scores, context)
+
+    def _context(self, found: RecordedSet, asked: Asked, steps: int) -> dict[str, Any]:
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("expected moves", total=3)
+            moves = judge_moves(found.names, found.history, asked)
+            bar.update(task, advance=1, description="regime")
+            regime = judge_regime(found.history, asked)
+            bar.update(task, advance=1, description="sizing")
+            sizing = judge_sizing(found.history, asked, steps=steps)
+            bar.advance(task)
+        return {"moves": moves, "regime": regime, "sizing": sizing}
 
     def _run(self, found: RecordedSet, start: int, picked: list[int], seeds: int) -> list[Scored]:
         with Progress(console=Console(stderr=True)) as bar:
