@@ -24,7 +24,7 @@ from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.voters.base import CorruptArtifact, OnStep
 from models_ml.voters.book_net import BookNet
 from models_ml.voters.book_training import Lesson, Pace, learn
-from models_ml.voters.torch_loop import Arrays, NetVoter
+from models_ml.voters.torch_loop import Arrays, Labelled, NetVoter
 from models_ml.votes import AbstainReason
 
 NEWEST_S = 15.0
@@ -137,19 +137,10 @@ class BookVoter(NetVoter):
         """Instrument-minutes with a book."""
         return round(profile.book_hours * 60)
 
-    def _loop(
-        self,
-        train: Samples,
-        labels: NDArray[np.int8],
-        validation: Samples,
-        held: NDArray[np.int8],
-        profile: Profile,
-        on_step: OnStep | None,
-    ) -> tuple[int, float, float]:
-        """See `book_training.learn`. (epochs, losses)."""
+    def _loop(self, train: Labelled, validation: Labelled, profile: Profile, on_step: OnStep | None) -> int:
+        """See `book_training.learn`. Epochs."""
         pace = Pace(profile.epochs, profile.patience, profile.batch, profile.learning_rate, profile.max_rows)
-        done = learn(self.net, self._lesson(train, labels), self._lesson(validation, held), pace, on_epoch=on_step)
-        return done.epochs, done.train_loss, done.later_loss
+        return learn(self.net, self._lesson(*train), self._lesson(*validation), pace, on_epoch=on_step).epochs
 
     def _lesson(self, samples: Samples, labels: NDArray[np.int8]) -> Lesson:
         view = self.view(samples)

@@ -90,7 +90,7 @@ def found(*trials: Trial) -> Mined:
 
 
 def trial(key: str, *, q: float, n: int = 20) -> Trial:
-    past = Record(n, n - 2, 3.0, 1.2, clock.epoch(START), clock.epoch(START) + 60)
+    past = Record(n, n - 2, 0, 3.0, 1.2, clock.epoch(START), clock.epoch(START) + 60)
     return Trial("mined", key, 1, {"length": 5}, past, past, 0.49, q / 100, q)
 
 

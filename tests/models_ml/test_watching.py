@@ -13,6 +13,7 @@ from markets.models import Instrument, Run
 from models_ml import watching
 from models_ml.features import patterns
 from models_ml.models import MiningRun, Pattern, PatternOccurrence
+from models_ml.news import news_of
 from models_ml.patterns.windows import LOOKBACK, codes, described
 from signals import rounds, tasks
 from signals.models import Round
@@ -185,7 +186,7 @@ def test_the_bonus_of_a_minute_comes_from_candlesticks_and_promoted_windows(run:
     named = patterns(panel.ohlcv, rows=1)[:, -1]
     way = 1 if named[0] >= 0 else -1
     promoted(run, way)
-    contexts = rounds._contexts(group, panel, np.zeros(2), ({}, {}))
+    contexts = rounds._contexts(group, panel, np.zeros(2), ({}, {}), news_of(group, AT))
     assert contexts[0].pattern == way
     assert contexts[1].pattern in {int(named[1]), int(np.sign(named[1] + way))}
 

@@ -10,7 +10,7 @@ from django.test import Client
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.candles import load_panel
-from models_ml.features import COLUMNS
+from models_ml.features import VECTOR
 from models_ml.lenses import LENS_KEYS
 from models_ml.lenses.looking import look_at
 from models_ml.lenses.second_panel import count
@@ -34,8 +34,9 @@ def test_a_minute_stores_what_the_lenses_saw() -> None:
         store_walk(instrument, CLOSE, rounds.BARS, seed=seed)
     ids = [instrument.pk for instrument in instruments_of(run)]
     rounds.decide_minute(clock.epoch(CLOSE), ids, received=time.time())
-    samples = rounds.samples_of_panel(load_panel(ids, clock.epoch(CLOSE), rounds.BARS))
-    expected = dict(zip(ids, look_at(COLUMNS, samples.features[:, -1]), strict=True))
+    symbols = [instrument.symbol for instrument in instruments_of(run)]
+    samples = rounds.samples_of_panel(load_panel(ids, clock.epoch(CLOSE), rounds.BARS), symbols)
+    expected = dict(zip(ids, look_at(VECTOR, samples.features[:, -1]), strict=True))
     for row in Round.objects.all():
         sights = expected[row.instrument_id]
         assert row.lens_directions == [sight.direction for sight in sights]

@@ -8,7 +8,7 @@ import torch
 
 from models_ml.profiles import PROFILES, UnknownProfile, profile_of
 from models_ml.samples import Samples
-from models_ml.voters.cnn_lstm_book import BookNet
+from models_ml.voters.book_net import BookNet
 from models_ml.voters.gru import Gru, GruVoter
 from models_ml.voters.linear import Linear
 from models_ml.voters.sequences import CHANNELS, CONTEXT, OTHERS
@@ -67,7 +67,7 @@ def test_a_new_net_says_the_base_rates() -> None:
     said = net(torch.randn(4, 10, CHANNELS + OTHERS), torch.randn(4, CONTEXT), torch.zeros(4, dtype=torch.int64))
     expected = np.tile([(1 - tie) / 2, tie, (1 - tie) / 2], (4, 1))
     np.testing.assert_allclose(torch.softmax(said, dim=1).detach().numpy(), expected, rtol=1e-5)
-    book = BookNet(4, 8, 2)
+    book = BookNet(4, 8, 2, levels=1, horizons=1)
     book.set_prior(labels)
     np.testing.assert_allclose(torch.softmax(book.head.bias, dim=0).detach().numpy(), expected[0], rtol=1e-5)
 
