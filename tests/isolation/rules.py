@@ -214,6 +214,8 @@ TASKS: dict[str, str] = {
     "markets.tasks.ingest_closed": MARKET,
     "markets.tasks.measure_quality": MARKET,
     "markets.tasks.poll_derivatives": MARKET,
+    "markets.tasks.poll_words": MARKET,
+    "markets.tasks.forget_old_headlines": MARKET,
     "markets.tasks.create_partitions": MARKET,
     "markets.tasks.drop_old_books": MARKET,
     "models_ml.tasks.retrain": MARKET,
