@@ -143,14 +143,14 @@ def outcomes(session: Session, at: FloatArray, horizon_s: float | None, late_s: 
     """
     entry = at + late_s
     start = np.searchsorted(session.times, entry, side="right") - 1
-    mid = session.mid
+    mid = np.round(session.mid / (session.tick / 2))  # whole half ticks: rounding is no change
     if horizon_s is None:
         end, known = _next_change(mid, start)
     else:
         end = np.searchsorted(session.times, entry + horizon_s, side="right") - 1
         known = entry + horizon_s <= session.times[-1]
-    steps = np.round((mid[end] - mid[start]) / (session.tick / 2))
-    return np.where(known & (entry <= session.times[-1]), np.sign(steps) + 1, -1).astype(np.int8)
+    known &= entry <= session.times[-1]
+    return np.where(known, np.sign(mid[end] - mid[start]) + 1, -1).astype(np.int8)
 
 
 def _next_change(mid: FloatArray, start: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from models_ml.features.book_frames import Tensors, others, tensors
 TARGETS: tuple[tuple[str, float], ...] = tuple((name, late) for name in HORIZONS for late in LATE_S)
 """Horizon and seconds of delay of each column of outcomes."""
 SHARES = (0.6, 0.2)
-"""Learn and choose of a recording under three days, by time; the rest tests."""
+"""Learn and choose of a recording under three days, by time within sessions; the rest tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,8 @@ def divide(sessions: Sequence[Session]) -> tuple[list[Stretch], list[Stretch], l
     if len(days) >= 3:
         test = [session for session in sessions if session.day == days[-1]]
         return *halve([session for session in sessions if session.day < days[-1]]), whole(test)
-    first, last = _span(sessions)
-    chooses, tests = (first + (last - first) * np.cumsum(SHARES)).tolist()
-    return _within(sessions, first, chooses), _within(sessions, chooses, tests), _within(sessions, tests, np.inf)
+    chooses, tests = (_moment(sessions, share) for share in np.cumsum(SHARES).tolist())
+    return _within(sessions, -np.inf, chooses), _within(sessions, chooses, tests), _within(sessions, tests, np.inf)
 
 
 def halve(sessions: Sequence[Session]) -> tuple[list[Stretch], list[Stretch]]:
@@ -59,9 +58,8 @@ def halve(sessions: Sequence[Session]) -> tuple[list[Stretch], list[Stretch]]:
     days = sorted({session.day for session in sessions})
     if len(days) >= 2:
         return whole([s for s in sessions if s.day < days[-1]]), whole([s for s in sessions if s.day == days[-1]])
-    first, last = _span(sessions)
-    cut = first + (last - first) * 0.75
-    return _within(sessions, first, cut), _within(sessions, cut, np.inf)
+    cut = _moment(sessions, 0.75)
+    return _within(sessions, -np.inf, cut), _within(sessions, cut, np.inf)
 
 
 def whole(sessions: Sequence[Session]) -> list[Stretch]:
@@ -104,8 +102,9 @@ def _rows(stretch: Stretch, every_s: float) -> tuple[Tensors, NDArray[np.int8], 
     return tensors(frames_at(stretch.session, at)), np.stack(labels, axis=1), at
 
 
-def _span(sessions: Sequence[Session]) -> tuple[float, float]:
-    return min(float(s.times[0]) for s in sessions), max(float(s.times[-1]) for s in sessions)
+def _moment(sessions: Sequence[Session], share: float) -> float:
+    """When this share of all the sessions' seconds is over; nights count nothing."""
+    return float(np.quantile(np.concatenate([np.arange(s.times[0], s.times[-1]) for s in sessions]), share))
 
 
 def _within(sessions: Sequence[Session], start: float, end: float) -> list[Stretch]:

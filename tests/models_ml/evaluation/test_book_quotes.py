@@ -54,6 +54,12 @@ def test_outcomes_by_hand(horizon: float | None, late: float, expected: list[int
     assert outcomes(HAND, asked, horizon, late).tolist() == expected
 
 
+def test_a_narrower_spread_around_the_same_mid_is_no_change() -> None:
+    """0.1 + 0.7 and 0.3 + 0.5 differ in the last bit only."""
+    whole = session([(0, 0.1, 0.7, 1, 1), (1, 0.3, 0.5, 1, 1), (2, 0.5, 0.7, 1, 1), (3, 0.5, 0.7, 1, 1)], tick=0.1)
+    assert outcomes(whole, at(0), None, 0.0).tolist() == [2]
+
+
 def test_no_outcome_crosses_a_break(tmp_path: Path) -> None:
     first = told(5)
     second = told(5, start=START + 300 + BREAK_S + 1)

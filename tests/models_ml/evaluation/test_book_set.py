@@ -22,8 +22,16 @@ def test_of_three_days_the_last_tests_and_the_second_chooses() -> None:
 def test_a_short_recording_is_cut_by_time() -> None:
     learn, choose, test = divide([told(100)])
     starts, ends = ([getattr(part[0], edge) - START for part in (learn, choose, test)] for edge in ("start", "end"))
-    np.testing.assert_allclose(starts, [0, 0.6 * 5999, 0.8 * 5999], atol=1e-3)
+    assert starts[0] == -np.inf
+    np.testing.assert_allclose(starts[1:], [0.6 * 5999, 0.8 * 5999], atol=1.0)
     np.testing.assert_allclose(ends, [*starts[1:], np.inf])
+
+
+def test_nights_count_nothing() -> None:
+    parts = divide([told(50, start=START + day * DAY_S) for day in range(2)])
+    seconds = [build(part, ["X"], 1.0).times for part in parts]
+    assert [len(part) for part in parts] == [2, 1, 1]
+    assert max(seconds[0]) < min(seconds[1]) < max(seconds[1]) < min(seconds[2])
 
 
 def test_files_tested_elsewhere_choose_on_their_last_day() -> None:
