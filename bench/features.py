@@ -14,7 +14,7 @@ import numpy as np
 import talib
 
 from markets.values import FloatArray, IntArray
-from models_ml.features import COLUMNS, LOOKBACK, VECTOR, build, build_vector
+from models_ml.features import LOOKBACK, VECTOR, build_vector
 
 QUICK = os.environ.get("QUICK") == "1"
 HISTORY = 129_600
@@ -93,11 +93,11 @@ def history() -> None:
     """A training set's features, per column."""
     times, candles = market(1, HISTORY)
     repeats = 2 if QUICK else 5
-    ours = float(np.median(milliseconds(lambda: build(times, candles), repeats)))
+    ours = float(np.median(milliseconds(lambda: build_vector(times, candles), repeats)))
     theirs = float(np.median(milliseconds(lambda: peer(candles), repeats)))
     columns = len(peer(candles))
-    show("features_history", ours, "ms", HISTORY, columns=len(COLUMNS))
-    show("features_history_per_column", ours / len(COLUMNS), "ms", HISTORY, talib=round(theirs / columns, 4))
+    show("features_history", ours, "ms", HISTORY, columns=len(VECTOR))
+    show("features_history_per_column", ours / len(VECTOR), "ms", HISTORY, talib=round(theirs / columns, 4))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Sizes of the panel: how big each voter is and how long it learns.
 
 `standard` has the sizes the product promises, `quick` trains the whole panel in about three minutes on a busy core,
-`full` keeps the sizes of `standard` and learns from everything, longer: it belongs on a GPU.
+`full` keeps the sizes of `standard` and learns from everything, longer: it belongs on a GPU. On a CPU a net of these
+sizes takes minutes for a few ten thousand windows, so `standard` shows the nets a sample of them, twice; what a line
+can learn they know from the start.
 """
 
 from dataclasses import dataclass, replace
@@ -21,10 +23,10 @@ class Profile:
     history_days: int = 90
     history_rows: int = 500_000  # minutes of all instruments whose features are built, all slices together
     # rows and loop of the nets
-    max_rows: int = 400_000
-    epochs: int = 12
-    patience: int = 3
-    batch: int = 512
+    max_rows: int = 60_000
+    epochs: int = 2
+    patience: int = 2
+    batch: int = 256
     learning_rate: float = 1e-3
     min_rows: int = 500
     judge_rows: int = 60_000  # of the validation and of the calibration slice, for thresholds, figures and calibration

@@ -7,7 +7,7 @@ dollar basket is the mean of the pairs that the dollar stands in.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +32,13 @@ class Market:
     own: FloatArray
     dollar: FloatArray  # (I,) 1 where the dollar is bought with the pair, −1 where it is sold, 0 where it is not in it
     rows: int  # wanted, from the end: a formula may return only these
+    sizes: dict[str, FloatArray] = field(default_factory=dict)  # of the series asked for so far
+
+    def yardstick(self, series: str) -> FloatArray:
+        """Root mean square of a series over `LENGTH`, computed once."""
+        if series not in self.sizes:
+            self.sizes[series] = size(getattr(self, series))
+        return self.sizes[series]
 
     @cached_property
     def factor(self) -> FloatArray:
@@ -95,17 +102,17 @@ def others(returns: FloatArray, sign: FloatArray) -> FloatArray:
     return np.where(count >= OTHERS, (signed.sum(axis=0) - signed) / np.maximum(count, 1), np.nan)
 
 
-def moved(series: Callable[[Market], FloatArray], length: int) -> Callable[[Market], FloatArray]:
+def moved(series: str, length: int) -> Callable[[Market], FloatArray]:
     """Sum of a return over `length` candles / (its root mean square over `LENGTH` √length)."""
 
     def of(market: Market) -> FloatArray:
-        values = series(market)
-        return ratio(rolling_sum(values, length), size(values) * np.sqrt(length))
+        values: FloatArray = getattr(market, series)
+        return ratio(rolling_sum(values, length), market.yardstick(series) * np.sqrt(length))
 
     return of
 
 
-def before(series: Callable[[Market], FloatArray], steps: int) -> Callable[[Market], FloatArray]:
+def before(series: str, steps: int) -> Callable[[Market], FloatArray]:
     """The return `steps` candles ago / its root mean square over `LENGTH` then."""
     return lambda market: shifted(moved(series, 1)(market), steps)
 
@@ -163,33 +170,33 @@ def spread_now(market: Market) -> FloatArray:
 
 def dispersion(market: Market) -> FloatArray:
     """Root mean square residual / root mean square return over `LENGTH`: 0 moves as the market, 1 by itself."""
-    return ratio(size(market.own_residual), size(market.own))
+    return ratio(market.yardstick("own_residual"), market.yardstick("own"))
 
 
 def lead(market: Market) -> FloatArray:
     """Mean product of the factor a candle ago and the own return, over their sizes: > 0 where the market leads."""
     led = shifted(market.factor, 1)
-    return ratio(known_mean(led * market.own, LENGTH), size(led) * size(market.own))
+    return ratio(known_mean(led * market.own, LENGTH), shifted(market.yardstick("factor"), 1) * market.yardstick("own"))
 
 
 CROSS_FEATURES: dict[str, tuple[str, str, Callable[[Market], FloatArray]]] = {
     **{
-        f"market_return_{n}": ("σ", f"mean return of the others over {n} / σ √{n}", moved(lambda m: m.factor, n))
+        f"market_return_{n}": ("σ", f"mean return of the others over {n} / σ √{n}", moved("factor", n))
         for n in (1, 2, 3, 5, 15, 60)
     },
     **{
-        f"market_before_{n}": ("σ", f"mean return of the others {n} candles ago / σ", before(lambda m: m.factor, n))
+        f"market_before_{n}": ("σ", f"mean return of the others {n} candles ago / σ", before("factor", n))
         for n in (1, 2, 3)
     },
     **{
-        f"own_residual_{n}": ("σ", f"return less slope × market over {n} / σ √{n}", moved(lambda m: m.own_residual, n))
+        f"own_residual_{n}": ("σ", f"return less slope × market over {n} / σ √{n}", moved("own_residual", n))
         for n in (1, 2, 3, 5, 10, 15, 20, 60)
     },
     **{
         f"residual_before_{n}": (
             "σ",
             f"return less slope × market {n} candles ago / σ",
-            before(lambda m: m.own_residual, n),
+            before("own_residual", n),
         )
         for n in (1, 2, 3)
     },
@@ -208,9 +215,9 @@ CROSS_FEATURES: dict[str, tuple[str, str, Callable[[Market], FloatArray]]] = {
     "dollar_return_15": (
         "σ",
         "mean rise of the dollar against the others over 15 / σ √15",
-        moved(lambda m: m.basket, 15),
+        moved("basket", 15),
     ),
-    "dollar_residual_15": ("σ", "return less slope × dollar over 15 / σ √15", moved(lambda m: m.dollar_residual, 15)),
+    "dollar_residual_15": ("σ", "return less slope × dollar over 15 / σ √15", moved("dollar_residual", 15)),
 }
 CROSS_COLUMNS: tuple[str, ...] = tuple(CROSS_FEATURES)
 EVEN: frozenset[str] = frozenset(

@@ -5,7 +5,6 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -34,11 +33,11 @@ from models_ml.voters.base import (
 )
 from models_ml.voters.leaning import USUAL, slope_of
 from models_ml.voters.linear import Linear
+from models_ml.voters.steps import Average, Mover, pace
 
 CHUNK = 2048
 """Rows per forward pass outside training: bounds the memory of a long slice."""
 WEIGHT_DECAY = 0.01
-CLIP_NORM = 1.0
 FORGET_MARKET = 0.05
 """Share of training rows shown as the unknown instrument, so that number 0 means something to the net."""
 MARKET_WIDTH = 8
@@ -46,10 +45,6 @@ GAIN = 0.1
 """What a net's last layer is multiplied with before it joins its linear part: steps are large against the signal."""
 FAR = 5.0
 """Standard deviations at which the inputs of the linear part are clipped."""
-WARM = 0.05
-"""Share of the steps over which the learning rate rises before it falls along a cosine."""
-MEMORY = 0.99
-"""How much of the averaged weights a step keeps: what is judged and kept is the average, not the last noisy step."""
 TOLD_ROWS = 20_000
 """Rows of each slice on which the losses of a report are counted."""
 
@@ -288,12 +283,12 @@ class NetVoter(Voter):
         """AdamW; keeps the averaged weights of the epoch that did best on validation, the start included. Epochs."""
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=profile.learning_rate, weight_decay=WEIGHT_DECAY)
         batches = math.ceil(len(train[1]) / profile.batch)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_pace, total=batches * profile.epochs))
-        average, kept = _Average(self.net), self._weights()
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(pace, total=batches * profile.epochs))
+        average, kept = Average(self.net), self._weights()
         goals = _goal(train[0]), _goal(validation[0])
         best, since, epoch = self._loss(*validation, goals[1]), 0, 0
         for epoch in range(1, profile.epochs + 1):
-            self._epoch(*train, goals[0], batches, _Mover(optimizer, schedule, average))
+            self._epoch(*train, goals[0], batches, Mover(optimizer, schedule, average))
             latest = self._weights()
             self.net.load_state_dict(average.weights)
             loss = self._loss(*validation, goals[1])
@@ -316,7 +311,7 @@ class NetVoter(Voter):
         labels: NDArray[np.int8],
         goal: FloatArray,
         batches: int,
-        mover: "_Mover",
+        mover: Mover,
     ) -> None:
         self.net.train()
         view, order = self.view(train), torch.randperm(len(labels)).numpy()
@@ -390,47 +385,6 @@ def _there(
         torch.from_numpy(outcomes).to(to),
         torch.from_numpy(goal.astype(np.float32)).to(to),
     )
-
-
-def _pace(step: int, total: int) -> float:
-    """Factor of the learning rate: a short rise, then half a cosine down to 0."""
-    rise = max(WARM * total, 1.0)
-    return min((step + 1) / rise, 1.0) * (1 + math.cos(math.pi * min(step / max(total, 1), 1.0))) / 2
-
-
-class _Average:
-    """An exponential mean of the weights over the steps."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.steps = 0
-        self.weights = {name: part.detach().clone() for name, part in net.state_dict().items()}
-
-    def take(self, net: nn.Module) -> None:
-        """One step more; the first ones count fully, so that the start is soon forgotten."""
-        self.steps += 1
-        share = max(1 - MEMORY, 9 / (self.steps + 9))
-        for name, part in net.state_dict().items():
-            if part.is_floating_point():
-                self.weights[name].lerp_(part, share)
-            else:
-                self.weights[name].copy_(part)
-
-
-@dataclass(frozen=True, slots=True)
-class _Mover:
-    """What turns a loss into new weights."""
-
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LambdaLR
-    average: _Average
-
-    def step(self, net: nn.Module, loss: Tensor) -> None:
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
-        self.optimizer.step()
-        self.schedule.step()
-        self.average.take(net)
 
 
 def device() -> torch.device:

@@ -12,7 +12,8 @@ from models_ml.voters.book_net import BookNet
 from models_ml.voters.gru import Gru, GruVoter
 from models_ml.voters.linear import Linear
 from models_ml.voters.sequences import CHANNELS, CONTEXT, OTHERS
-from models_ml.voters.torch_loop import LeanNet, _Average, _half_mirrored, _pace
+from models_ml.voters.steps import Average, pace
+from models_ml.voters.torch_loop import LeanNet, _half_mirrored
 from tests.models_ml.small import TINY
 from tests.models_ml.worlds import COLUMNS, candle_walk, world
 
@@ -94,7 +95,7 @@ def test_a_net_starts_as_its_line() -> None:
 
 def test_what_is_kept_is_the_average_of_the_weights() -> None:
     net = torch.nn.Linear(1, 1, bias=False)
-    average = _Average(net)
+    average = Average(net)
     for step in range(1, 4001):
         with torch.no_grad():
             net.weight.fill_(1.0 if step % 2 else 3.0)
@@ -103,7 +104,7 @@ def test_what_is_kept_is_the_average_of_the_weights() -> None:
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    paces = [_pace(step, 1000) for step in range(1001)]
+    paces = [pace(step, 1000) for step in range(1001)]
     assert paces[0] < 0.05
     assert max(paces) > 0.98
     assert np.argmax(paces) < 60
