@@ -142,17 +142,13 @@ def _groups(
     """Every forecaster with one forecast a seed; baselines that no seed changes have one."""
     groups: dict[str, list[Forecast]] = {STACK: [], QUORUM: []}
     for panel, walked in zip(panels, walks, strict=True):
-        times = panel.late.times
-        confidence = np.abs(walked.first.predict(panel.late.votes, panel.late.context, panel.late.market) - 0.5)
-        groups[STACK].append(Forecast(walked.probability, (confidence, times), walked.outcomes))
+        groups[STACK].append(Forecast(walked.probability, outcomes=walked.outcomes))
         groups[QUORUM].append(_quorum(panel, score))
         for seat in seats:
             votes = panel.votes[seat]
-            late = np.abs(_rise(votes.late) - 0.5), times
-            groups.setdefault(seat, []).append(Forecast(_rise(votes.test), late, votes.test))
+            groups.setdefault(seat, []).append(Forecast(_rise(votes.test), votes.before, votes.test))
         for name, of in (("simple_mean", mean_vote), ("weighted_mean", _weighted)):
-            late = np.abs(of(panel.late.votes) - 0.5), times
-            groups.setdefault(name, []).append(Forecast(of(panel.test.votes), late))
+            groups.setdefault(name, []).append(Forecast(of(panel.test.votes)))
     for name, said in baselines.read(plan.folder).items():
         groups[name] = [Forecast(said, held=name in baselines.HELD)]
     return groups
@@ -185,8 +181,7 @@ def _quorum(panel: Panel, score: Score) -> Forecast:
     right = panel.late.labels[use] == side[use] + 1
     calibrator = Calibrator.learn(strength[use], right, minutes=len(np.unique(panel.late.times[use])))
     worth = np.maximum(calibrator(strength_now)[0] - 0.5, 1e-4)  # the side stays the quorum's own
-    before = np.where(side != 0, np.abs(calibrator(strength)[0] - 0.5), np.nan)
-    return Forecast(np.where(asked != 0, 0.5 + asked * worth, np.nan), (before, panel.late.times))
+    return Forecast(np.where(asked != 0, 0.5 + asked * worth, np.nan))
 
 
 def _close_to_close(each: Sequence[Forecast], closing: Outcomes) -> Figures:

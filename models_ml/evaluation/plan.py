@@ -22,10 +22,12 @@ AGAIN = (0.9, 0.1)
 """Of the training part, for the trees, which are quick enough to learn again from nearly all of it before the test."""
 LATE_ROWS = 120_000
 """Rows by which voters are weighed, evenly drawn from their slice."""
-WINDOWS = {"lstm": 16_000, "gru": 60_000, "transformer": 40_000, "cnn": 40_000, "cnn_lstm_book": 40_000}
+WINDOWS = {"lstm": 12_000, "gru": 12_000, "transformer": 12_000, "cnn": 30_000, "cnn_lstm_book": 12_000}
 """Windows that a net learns from on a CPU, evenly drawn: a set and a seed then take under 20 minutes on two cores."""
-TREE_ROWS = {"xgb": 250_000, "random_forest": 150_000}
+TREE_ROWS = {"xgb": 150_000, "random_forest": 100_000}
 """Likewise the rows of each fit of the trees."""
+EPOCHS = 8
+"""Likewise the times that a net sees its windows."""
 MODELS = Path(__file__).parents[1]
 CODE = (MODELS / "voters", MODELS / "features", MODELS / "samples.py", MODELS / "profiles.py", Path(__file__))
 
@@ -62,7 +64,7 @@ class Plan:
 
 def plan_for(one: CandleSet, root: Path, seats: tuple[str, ...], profile: Profile, seeds: int) -> Plan:
     """A plan whose folder is named after all that its votes depend on."""
-    return Plan(root / digest_of(one.digest, asdict(profile), WINDOWS, TREE_ROWS, *CODE), seats, profile, seeds)
+    return Plan(root / digest_of(one.digest, asdict(profile), WINDOWS, TREE_ROWS, EPOCHS, *CODE), seats, profile, seeds)
 
 
 def sized(profile: Profile, seat: str) -> Profile:
@@ -72,7 +74,12 @@ def sized(profile: Profile, seat: str) -> Profile:
     if torch.cuda.is_available():
         return profile
     windows, rows = WINDOWS.get(seat, profile.max_rows), TREE_ROWS.get(seat, profile.tree_rows)
-    return replace(profile, max_rows=min(profile.max_rows, windows), tree_rows=min(profile.tree_rows, rows))
+    return replace(
+        profile,
+        max_rows=min(profile.max_rows, windows),
+        tree_rows=min(profile.tree_rows, rows),
+        epochs=min(profile.epochs, EPOCHS),
+    )
 
 
 def learns_again(seat: str) -> bool:

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.values import FloatArray
+from markets.values import FloatArray, IntArray
 from models_ml.evaluation import baselines
 from models_ml.evaluation.candle_sets import Say
 from models_ml.evaluation.plan import Plan, Slices, learns_again, read_set, sized
 from models_ml.features import VECTOR
-from models_ml.fitting import neutral_threshold
+from models_ml.fitting import decision_times, neutral_threshold
 from models_ml.panel import LoadedModel, PanelVotes, cast_votes
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.validation.metrics import rise_given_move
 from models_ml.voters import SEATS, VOTERS, voter_class
 from models_ml.voters.base import NotEnoughData, Voter, thin
 from models_ml.voters.language import NoRecordedVote
@@ -35,12 +36,16 @@ SLOWEST = ("lstm", "transformer", "cnn", "gru")
 
 @dataclass(frozen=True, slots=True)
 class SeatVotes:
-    """What one seat said on the later slice of the training part and on the test part, (N, 3) each."""
+    """What one seat said on the later slice of the training part and on the test part, (N, 3) each.
+
+    `before` are the confidences and instants of the model that votes on the test part, on a slice before it.
+    """
 
     late: FloatArray
     late_threshold: float
     test: FloatArray
     test_threshold: float
+    before: tuple[FloatArray, IntArray]
 
 
 def cast_all(plan: Plan, *, lanes: int = LANES, say: Say | None = None) -> None:
@@ -69,7 +74,13 @@ def votes_of(plan: Plan, seat: str, seed: int) -> SeatVotes | str:
     if refusal.exists():
         return str(json.loads(refusal.read_text())["reason"])
     with np.load(plan.votes_at(seat, seed)) as kept:
-        return SeatVotes(kept["late"], float(kept["late_threshold"]), kept["test"], float(kept["test_threshold"]))
+        return SeatVotes(
+            kept["late"],
+            float(kept["late_threshold"]),
+            kept["test"],
+            float(kept["test_threshold"]),
+            (kept["before"], kept["before_times"]),
+        )
 
 
 def report_of(plan: Plan, seat: str, seed: int) -> dict[str, Any]:
@@ -113,6 +124,8 @@ def work(folder: Path, seat: str, seed: int, profile: Profile, on_step: Callable
         late_threshold=votes.late_threshold,
         test=votes.test.astype(np.float32),
         test_threshold=votes.test_threshold,
+        before=votes.before[0],
+        before_times=votes.before[1],
     )
     draft.rename(kept)
 
@@ -121,13 +134,22 @@ def _votes(
     samples: Samples, slices: Slices, seat: str, seed: int, profile: Profile, on_step: Callable[[int, int], object]
 ) -> tuple[SeatVotes, dict[str, Any]]:
     voter, threshold, report = _fitted(samples, slices.train, slices.validation, seat, seed, profile, on_step)
-    late, late_threshold = voter.predict(samples.pick(slices.late)), threshold
+    late, late_threshold, slice_before = voter.predict(samples.pick(slices.late)), threshold, slices.late
     if learns_again(seat):
+        slice_before = slices.validation_again
         voter, threshold, again = _fitted(
             samples, slices.train_again, slices.validation_again, seat, seed, profile, on_step
         )
         report = {**report, "again": again}
-    return SeatVotes(late, late_threshold, voter.predict(samples.pick(slices.test)), threshold), report
+    latest = thin(samples.pick(slice_before), profile.judge_rows, seed)
+    before = confidence(voter.predict(latest)), decision_times(latest)
+    return SeatVotes(late, late_threshold, voter.predict(samples.pick(slices.test)), threshold, before), report
+
+
+def confidence(votes: FloatArray) -> FloatArray:
+    """Distance from one half of P(up | moved) of votes (N, 3); NaN where the voter abstained."""
+    spoke = np.isfinite(votes).all(axis=1)
+    return np.where(spoke, np.abs(rise_given_move(np.nan_to_num(votes.astype(np.float64))) - 0.5), np.nan)
 
 
 def _fitted(

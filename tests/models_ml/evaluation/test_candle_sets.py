@@ -31,7 +31,7 @@ def test_features_are_built_once_and_in_blocks(tmp_path: Path, candor_data: Path
     told: list[tuple[str, int, int]] = []
     first = load_set([tmp_path / "test_BTCUSDT.parquet"], cache=tmp_path, say=lambda *step: told.append(step))
     again = load_set([tmp_path / "test_BTCUSDT.parquet"], cache=tmp_path, say=lambda *step: told.append(step))
-    assert told == [("features", 1, 1)]
+    assert told == [("features", 4 * DAY, 4 * DAY)]
     np.testing.assert_array_equal(first.samples.features, again.samples.features)
     assert first.digest == again.digest
 

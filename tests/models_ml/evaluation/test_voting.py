@@ -69,6 +69,8 @@ def test_votes_are_kept_and_a_cut_run_goes_on(one: CandleSet, tmp_path: Path) ->
     assert votes.late.shape == (len(slices.late), 3)
     assert votes.test.shape == (len(slices.test), 3)
     np.testing.assert_allclose(votes.test.sum(axis=1), 1, atol=1e-5)
+    assert votes.before[0].shape == votes.before[1].shape
+    assert votes.before[1].max() < decision_times(one.part(slices.test)).min()
     assert set(report_of(plan, "xgb", 0)) == {"rows", "steps", "train_loss", "validation_loss", "seconds", "again"}
     book = votes_of(plan, "cnn_lstm_book", 0)
     assert isinstance(book, str)

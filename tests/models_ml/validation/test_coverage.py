@@ -27,6 +27,15 @@ def test_the_coverage_is_met_where_a_frozen_threshold_misses_it(coverage: float,
     assert abs(frozen.mean() - coverage) > 2 * abs(sure.mean() - coverage)
 
 
+def test_a_start_from_another_scale_is_made_up_for() -> None:
+    """The model before was ten times as sure: its thresholds would leave nobody to speak for three days."""
+    confidence, times = drifting()
+    for factor in (0.1, 10.0):
+        before = confidence[: 3 * 1440] * factor, times[: 3 * 1440]
+        sure = surest(confidence[3 * 1440 :], times[3 * 1440 :], 0.2, before=before)
+        assert sure.mean() == pytest.approx(0.2, abs=0.03)
+
+
 def test_nothing_later_is_looked_at() -> None:
     confidence, times = drifting(6)
     at = 3 * 1440
