@@ -12,6 +12,7 @@ def register_all() -> None:
     register(secrets, Tags.security)
     register(sealing, Tags.security)
     register(market, Tags.compatibility)
+    register(training_table, Tags.compatibility)
     register(language_models, Tags.compatibility)
 
 
@@ -49,6 +50,14 @@ def market(**kwargs: object) -> list[CheckMessage]:
         return []
     hint = f"Use auto, a ccxt exchange id, or one of: {', '.join(sorted(VENUES))}."
     return [Error(f"MARKET={settings.MARKET!r} is not a venue.", hint=hint, id="candor.E002")]
+
+
+def training_table(**kwargs: object) -> list[CheckMessage]:
+    """TRAINING_TABLE names a schedule."""
+    if settings.TRAINING_TABLE in {"auto", "gpu", "cpu"}:
+        return []
+    hint = "Use auto, gpu or cpu."
+    return [Error(f"TRAINING_TABLE={settings.TRAINING_TABLE!r} is no schedule.", hint=hint, id="candor.E005")]
 
 
 def language_models(**kwargs: object) -> list[CheckMessage]:
