@@ -73,6 +73,7 @@ def voters() -> dict[str, Voter]:
 
 def crown(venue_id: int, market_class: str, trained_until: int, artifacts_dir: Path) -> None:
     """Make the panel the champions of a venue, trained until that epoch second."""
+    from models_ml import promotion
     from models_ml.models import ModelVersion
 
     voters()
@@ -81,13 +82,14 @@ def crown(venue_id: int, market_class: str, trained_until: int, artifacts_dir: P
     for seat in LOCAL_SEATS:
         path = f"bench/{market_class}/{seat}"
         shutil.copytree(folder / seat, artifacts_dir / path)
-        facts: dict[str, Any] = {"voter": seat, "profile": "standard", "state": ModelVersion.State.CHAMPION}
+        facts: dict[str, Any] = {"voter": seat, "profile": "standard"}
         stamps = {"trained_from": until, "trained_until": until, "trained_at": clock.wall_now()}
         files = {"path": path, "sha256": _sha(artifacts_dir / path), "features_hash": FEATURES_HASH}
-        ModelVersion.objects.create(
+        version = ModelVersion.objects.create(
             venue_id=venue_id, market_class=market_class, code_version="bench", seed=0, threshold=0.0,
             **facts, **stamps, **files,
         )  # fmt: skip
+        promotion.bootstrap(version, by="bench")
 
 
 def _make(folder: Path) -> None:

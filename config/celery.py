@@ -1,12 +1,14 @@
 """Celery: queues and what beat starts. The schedule is copied into the database once, where an operator edits it."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import structlog
 from celery import Celery
 from celery.schedules import crontab
 from celery.signals import before_task_publish, setup_logging, task_postrun, task_prerun, worker_ready
+from django.conf import settings
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.prod")
@@ -20,8 +22,33 @@ app.conf.task_routes = {
     "signals.tasks.decide_minute": {"queue": "score"},
     "signals.tasks.sweep": {"queue": "score"},
     "signals.tasks.resolve_outcomes": {"queue": "score"},
+    "models_ml.tasks.sweep_trainings": {"queue": "score"},  # a worker of `train` may be busy with all its threads
     "models_ml.tasks.*": {"queue": "train"},
 }
+
+
+def gpu_table(wish: str) -> bool:
+    """Whether the nets are updated during the day too: as TRAINING_TABLE says, or by whether there is a GPU here."""
+    return wish == "gpu" or (wish == "auto" and Path("/dev/nvidia0").exists())
+
+
+def updates(*, gpu: bool) -> dict[str, dict[str, Any]]:
+    """Incremental updates by voter. Without a GPU those of the nets are there and switched off."""
+    every = {"lstm": 5, "gru": 5, "transformer": 15, "xgb": 30, "random_forest": 60, "cnn": 60, "cnn_lstm_book": 120}
+    return {
+        f"update {seat}": {
+            "task": "models_ml.tasks.update",
+            "schedule": minutes * 60.0,
+            "args": ([seat],),
+            "enabled": gpu or seat in TREES,
+            "options": {"expire_seconds": minutes * 60},
+        }
+        for seat, minutes in every.items()
+    }
+
+
+TREES = ("xgb", "random_forest")
+"""Voters quick enough to be trained during the day on one thread."""
 
 SCHEDULE: dict[str, dict[str, Any]] = {
     "ingest every closed minute": {
@@ -79,6 +106,21 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="30", hour="2"),
         "options": {"expire_seconds": 3600},
     },
+    "tune": {
+        "task": "models_ml.tasks.tune",
+        "schedule": crontab(minute="30", hour="5", day_of_week="sun"),
+        "args": (list(TREES),),
+        "options": {"expire_seconds": 3600},
+    },
+    "judge candidates": {"task": "models_ml.tasks.judge", "schedule": 300.0, "options": {"expire_seconds": 290}},
+    "review the panel": {"task": "models_ml.tasks.review_panel", "schedule": crontab(minute="41")},
+    "recalibrate": {"task": "models_ml.tasks.recalibrate", "schedule": crontab(minute="10", hour="1")},
+    "sweep trainings": {
+        "task": "models_ml.tasks.sweep_trainings",
+        "schedule": 10.0,
+        "options": {"expire_seconds": 10},
+    },
+    **updates(gpu=gpu_table(settings.TRAINING_TABLE)),
 }
 app.conf.beat_schedule = SCHEDULE
 

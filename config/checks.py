@@ -16,6 +16,7 @@ def register_all() -> None:
     register(secrets, Tags.security)
     register(sealing, Tags.security)
     register(market, Tags.compatibility)
+    register(training_table, Tags.compatibility)
     register(language_models, Tags.compatibility)
     register(words, Tags.compatibility)
 
@@ -74,6 +75,14 @@ def words(**kwargs: object) -> list[CheckMessage]:
         hint = "Name the folder of its weights."
         found.append(Error("SENTIMENT_READER=finbert needs SENTIMENT_FOLDER.", hint=hint, id="candor.E026"))
     return found
+
+
+def training_table(**kwargs: object) -> list[CheckMessage]:
+    """TRAINING_TABLE names a schedule."""
+    if settings.TRAINING_TABLE in {"auto", "gpu", "cpu"}:
+        return []
+    hint = "Use auto, gpu or cpu."
+    return [Error(f"TRAINING_TABLE={settings.TRAINING_TABLE!r} is no schedule.", hint=hint, id="candor.E005")]
 
 
 def language_models(**kwargs: object) -> list[CheckMessage]:

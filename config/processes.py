@@ -25,6 +25,7 @@ from markets.models import Run
 from markets.opening import Opened, open_market
 from markets.runs import market_time
 from markets.values import Ohlcv
+from models_ml import running
 from models_ml.models import TrainingRun
 from models_ml.tasks import training_command
 from signals import due, outcomes, push
@@ -141,10 +142,8 @@ class Platform:
 
     def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
         """Train in a process of its own unless the venue was trained within a day: machines are off at night."""
+        running.sweep(opened.run.venue_id)
         trainings = TrainingRun.objects.filter(venue=opened.run.venue)
-        trainings.filter(state=TrainingRun.State.RUNNING).update(
-            state=TrainingRun.State.FAILED, detail="interrupted", finished_at=clock.wall_now()
-        )
         fresh = clock.wall_now() - RETRAIN_AFTER
         if trainings.filter(state=TrainingRun.State.DONE, finished_at__gt=fresh).exists():
             return None

@@ -6,14 +6,20 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from lib.errors import CandorError
-from models_ml.voters import voter_class
+from models_ml.validation.psi import FeatureSlice
+from models_ml.voters import STACK, voter_class
 from models_ml.voters.base import CorruptArtifact, Voter
 
-__all__ = ["CorruptArtifact", "WrongFeatures", "content_hash", "read", "write"]
+if TYPE_CHECKING:
+    from models_ml.agents.meta import Stack
+
+__all__ = ["CorruptArtifact", "WrongFeatures", "content_hash", "read", "read_slice", "read_stack", "write"]
 
 MANIFEST = "manifest.json"
+SLICE = "slice.json"
 FORMAT = 1
 SUFFIXES = {".json", ".safetensors", ".ubj", ".skops"}
 """Formats that hold data only. Pickle and its kin run code when read and are refused by name and by hash."""
@@ -23,10 +29,24 @@ class WrongFeatures(CorruptArtifact):
     """A model that learned from other feature columns, or the same ones in another order."""
 
 
-def write(voter: Voter, folder: Path, *, features_hash: str) -> str:
-    """Save a voter as `folder`, which must not exist yet, and return the sha256 over its content.
+class Storable(Protocol):
+    """A voter or the stack: it has a key and can write itself into an empty folder."""
 
-    The files are written beside it and renamed in one step, so a half-written model is never seen under its name.
+    @property
+    def key(self) -> str:
+        """Its seat."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write data files only."""
+        ...
+
+
+def write(model: Storable, folder: Path, *, features_hash: str, slice_: FeatureSlice | None = None) -> str:
+    """Save a model as `folder`, which must not exist yet, and return the sha256 over its content.
+
+    `slice_` is what the features it reads looked like in training. The files are written beside the folder and renamed
+    in one step, so a half-written model is never seen under its name.
     """
     if folder.exists():
         raise CandorError(f"model folder {folder} exists already: a model version is written once, choose a new name")
@@ -34,8 +54,10 @@ def write(voter: Voter, folder: Path, *, features_hash: str) -> str:
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     draft.mkdir()
     try:
-        voter.save(draft)
-        manifest = {"format": FORMAT, "key": voter.key, "features_hash": features_hash}
+        model.save(draft)
+        if slice_ is not None:
+            (draft / SLICE).write_text(json.dumps(slice_.as_json()))
+        manifest = {"format": FORMAT, "key": model.key, "features_hash": features_hash}
         (draft / MANIFEST).write_text(json.dumps(manifest, sort_keys=True))
         _settle(draft)
         digest = content_hash(draft)
@@ -53,6 +75,26 @@ def read(folder: Path, key: str, expected_sha: str, features_hash: str) -> Voter
         CorruptArtifact: files missing, hash different, format foreign: nothing of them was interpreted.
         WrongFeatures: sound files of a model with other feature columns.
     """
+    _check(folder, key, expected_sha, features_hash)
+    return voter_class(key).load(folder)
+
+
+def read_stack(folder: Path, expected_sha: str, features_hash: str) -> "Stack":
+    """Load a stack; raises as `read` does."""
+    _check(folder, STACK, expected_sha, features_hash)
+    from models_ml.agents.meta import Stack  # a worker's: web code imports this module
+
+    return Stack.load(folder)
+
+
+def read_slice(folder: Path, key: str, expected_sha: str, features_hash: str) -> FeatureSlice | None:
+    """What the features of a model looked like in training; None where it reads none. Raises as `read` does."""
+    _check(folder, key, expected_sha, features_hash)
+    path = folder / SLICE
+    return FeatureSlice.from_json(json.loads(path.read_text())) if path.exists() else None
+
+
+def _check(folder: Path, key: str, expected_sha: str, features_hash: str) -> None:
     if content_hash(folder) != expected_sha:
         raise CorruptArtifact(f"model files in {folder} are not those that were written: train {key!r} again")
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -60,7 +102,6 @@ def read(folder: Path, key: str, expected_sha: str, features_hash: str) -> Voter
         raise CorruptArtifact(f"model files in {folder} are not a {key!r} of format {FORMAT}: train {key!r} again")
     if manifest["features_hash"] != features_hash:
         raise WrongFeatures(f"model in {folder} learned from other feature columns: train {key!r} again")
-    return voter_class(key).load(folder)
 
 
 def content_hash(folder: Path) -> str:

@@ -48,7 +48,8 @@ class FittedVoter:
 
     `metrics` are the figures on the validation slice, which also stopped the training and set the threshold; `later`
     those on the calibration slice, which this voter has never met: the honest ones, with the accuracy at 20 % and 5 %
-    coverage by thresholds frozen on the validation slice.
+    coverage by thresholds frozen on the validation slice. `unseen_from` is the first decision (epoch second) it never
+    met in any way.
     """
 
     voter: Voter
@@ -56,6 +57,7 @@ class FittedVoter:
     report: FitReport
     metrics: Figures
     later: Figures
+    unseen_from: int
 
 
 OnFitted = Callable[[str, FittedVoter], None]
@@ -84,12 +86,13 @@ def fit_panel(
     on_progress: OnProgress | None = None,
     on_fitted: OnFitted | None = None,
     seed: int = 0,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> PanelFit:
     """Fit the local voters among `seats`, choose their thresholds, calibrate the consensus.
 
     Voters learn from the first 60 % of the time span and stop early and choose thresholds on the next 20 %; the
     consensus is calibrated on the last 20 %. Each part is purged from the one before. The later two are judged on
-    `profile.judge_rows` rows at most.
+    `profile.judge_rows` rows at most. `profiles` are the sizes of single seats, where they are not those of `profile`.
 
     A seat with too little data is listed in `untrained` with the reason; other errors are raised.
     """
@@ -104,7 +107,7 @@ def fit_panel(
     for seat in (seat for seat in seats if not VOTERS[seat].llm):
         try:
             voters[seat], answers[seat] = _fit_seat(
-                seat, (train, validation, later), profile, columns, on_progress, seed
+                seat, (train, validation, later), (profiles or {}).get(seat, profile), columns, on_progress, seed
             )
             if on_fitted:
                 on_fitted(seat, voters[seat])
@@ -246,7 +249,8 @@ def _fit_seat(
     figures = evaluate(probabilities, labels, decision_times(validation), seed=seed)
     after, outcomes = voter.predict(later), later.labels()
     honest = evaluate(after, outcomes, decision_times(later), seed=seed) | sure_figures(probabilities, after, outcomes)
-    return FittedVoter(voter, threshold, report, figures, honest), after
+    unseen_from = int(decision_times(later).min())
+    return FittedVoter(voter, threshold, report, figures, honest, unseen_from), after
 
 
 def sure_figures(before: FloatArray, after: FloatArray, labels: NDArray[np.int8]) -> Figures:

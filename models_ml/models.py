@@ -6,19 +6,34 @@ from markets.models import Instrument, Venue
 
 
 class ModelVersion(models.Model):
-    """One trained voter with all that is needed to trust it. Trained on one venue, it serves only that one."""
+    """One trained voter, or the stack over all of them, with all that is needed to trust it.
+
+    Trained on one venue, it serves only that one. Nothing of a row ever changes but its state: the database lets the
+    application update no other column, and nobody becomes champion without the `Promotion` that names it.
+    """
 
     class State(models.TextChoices):
         """At most one champion per voter, venue and market class."""
 
+        CANDIDATE = "candidate", "Candidate"
         CHAMPION = "champion", "Champion"
         RETIRED = "retired", "Retired"
+        BEATEN = "beaten", "Beaten"
+
+    class Kind(models.TextChoices):
+        """What made it."""
+
+        FULL = "full", "Full training"
+        UPDATE = "update", "Update"
+        TUNED = "tuned", "Tuning"
 
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
     market_class = models.CharField(max_length=20)
     voter = models.CharField(max_length=30)
     profile = models.CharField(max_length=20)
-    state = models.CharField(max_length=10, choices=State, default=State.RETIRED)
+    state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.FULL)
+    tuned = models.JSONField(default=dict, blank=True, help_text="Sizes of the profile that tuning replaced")
     path = models.CharField(max_length=300, help_text="Folder below ARTIFACTS_DIR")
     sha256 = models.CharField(max_length=64)
     features_hash = models.CharField(max_length=64)
@@ -43,12 +58,138 @@ class ModelVersion(models.Model):
         return f"{self.voter} #{self.pk}"
 
 
+class Challenge(models.Model):
+    """A candidate's one test, written down before the candles exist that it is judged on. Append-only.
+
+    Rows count that close after `opens_at` and by `closes_at`, which lie after everything either model learned from
+    and after every candle stored when the test was registered.
+    """
+
+    class Metric(models.TextChoices):
+        """Mean loss over all three outcomes, in which the candidate has to gain."""
+
+        BRIER = "brier", "Brier score"
+        LOG_LOSS = "log_loss", "Log loss"
+
+    candidate = models.OneToOneField(ModelVersion, on_delete=models.PROTECT, related_name="challenge")
+    champion = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="defences")
+    metric = models.CharField(max_length=10, choices=Metric, default=Metric.BRIER)
+    least_n = models.PositiveIntegerField(help_text="Fewer decided minutes than this, and it is not won")
+    margin = models.FloatField(help_text="What the lower bound of the gain has to reach")
+    opens_at = models.DateTimeField(help_text="Market clock")
+    closes_at = models.DateTimeField(help_text="Market clock")
+    registered_at = models.DateTimeField(help_text="Wall clock")
+    registered_by = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(closes_at__gt=models.F("opens_at")), name="challenge_lasts"),
+            models.CheckConstraint(condition=models.Q(least_n__gte=1), name="challenge_has_rows"),
+        ]
+
+    def __str__(self) -> str:
+        return f"test of {self.candidate}"
+
+
+class Verdict(models.Model):
+    """How a test ended. Append-only; the database refuses one that is won against its own figures."""
+
+    challenge = models.OneToOneField(Challenge, on_delete=models.PROTECT, primary_key=True, related_name="verdict")
+    won = models.BooleanField()
+    n = models.PositiveIntegerField(help_text="Decided minutes, over all instruments")
+    candidate_loss = models.FloatField(null=True)
+    champion_loss = models.FloatField(null=True)
+    gain = models.FloatField(null=True, help_text="Champion's loss less the candidate's")
+    gain_low = models.FloatField(null=True, help_text="Lower end of its 95 % interval")
+    skill = models.FloatField(null=True, help_text="Gain over the best constant forecast in hindsight")
+    reason = models.CharField(max_length=120, blank=True)
+    concluded_at = models.DateTimeField(help_text="Wall clock")
+
+    def __str__(self) -> str:
+        return f"{self.challenge}: {'won' if self.won else 'not won'}"
+
+
+class Promotion(models.Model):
+    """Who took a seat, when, and by what right. Append-only: the history of every chair."""
+
+    class Kind(models.TextChoices):
+        """By what right."""
+
+        BOOTSTRAP = "bootstrap", "First of an empty seat"
+        WON = "won", "Won its test"
+        ROLLBACK = "rollback", "Rolled back"
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="promotions")
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
+    market_class = models.CharField(max_length=20)
+    voter = models.CharField(max_length=30)
+    features_hash = models.CharField(max_length=64)
+    kind = models.CharField(max_length=10, choices=Kind)
+    verdict = models.OneToOneField(Verdict, null=True, blank=True, on_delete=models.PROTECT, related_name="promotion")
+    before = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(help_text="Wall clock")
+    by = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["venue", "market_class", "voter", "features_hash"],
+                condition=models.Q(kind="bootstrap"),
+                name="one_bootstrap",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="won", verdict__isnull=False)
+                | (~models.Q(kind="won") & models.Q(verdict=None)),
+                name="promotion_by_verdict",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} by {self.kind}"
+
+
+class Mute(models.Model):
+    """A voter that was silenced, why, and until when; at most one open mute a seat. Never deleted, lifted once."""
+
+    class Reason(models.TextChoices):
+        """Who or what silenced it."""
+
+        LOSS = "log_loss", "Its log loss rose (ADWIN)"
+        FEATURES = "features", "Its features left the training slice (PSI)"
+        OPERATOR = "operator", "An operator"
+
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
+    market_class = models.CharField(max_length=20)
+    voter = models.CharField(max_length=30)
+    reason = models.CharField(max_length=10, choices=Reason)
+    detail = models.CharField(max_length=200, blank=True)
+    muted_at = models.DateTimeField(help_text="Wall clock")
+    muted_by = models.CharField(max_length=60)
+    lifted_at = models.DateTimeField(null=True, blank=True, help_text="Wall clock")
+    lifted_by = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["venue", "market_class", "voter"], condition=models.Q(lifted_at=None), name="one_open_mute"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.voter} muted: {self.get_reason_display()}"
+
+
 class Calibration(models.Model):
-    """Isotonic knots from consensus score to probability, fitted on a slice later than any voter's."""
+    """From a score to a probability, fitted on a slice later than anything a voter learned from; the newest counts.
+
+    Of the panel (`stack` empty): isotonic knots from its lean. Of a stack: its calibrator, and how often its statements
+    came true on that slice, by bin.
+    """
 
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
     market_class = models.CharField(max_length=20)
     seats = models.PositiveSmallIntegerField(help_text="Size of the panel it was fitted for")
+    stack = models.ForeignKey(ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="maps")
     knots = models.JSONField()
     n = models.PositiveIntegerField()
     trained_until = models.DateTimeField()
@@ -67,6 +208,7 @@ class TrainingRun(models.Model):
 
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT)
     profile = models.CharField(max_length=20)
+    kind = models.CharField(max_length=10, choices=ModelVersion.Kind, default=ModelVersion.Kind.FULL)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)

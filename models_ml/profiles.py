@@ -6,7 +6,9 @@ sizes takes minutes for a few ten thousand windows, so `standard` shows the nets
 can learn they know from the start.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lib.errors import CandorError
 
@@ -53,6 +55,7 @@ class Profile:
     book_width: int = 32
     book_window: int = 24
     book_hours: float = 24.0  # instrument-hours with a book before the book voter is trained at all
+    tuned: Mapping[str, Any] = field(default_factory=dict)  # sizes that tuning replaced, by name
 
 
 STANDARD = Profile("standard")
@@ -103,6 +106,18 @@ FULL = replace(
 )
 
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (QUICK, STANDARD, FULL)}
+
+
+def tuned_profile(profile: Profile, tuned: Mapping[str, Any]) -> Profile:
+    """The profile with sizes that tuning found; names that no longer exist are passed over."""
+    known = {name: value for name, value in tuned.items() if name in TUNABLE}
+    return replace(profile, **known, tuned=known) if known else profile
+
+
+TUNABLE = frozenset(
+    {"xgb_trees", "xgb_depth", "xgb_rate", "forest_depth", "forest_leaf", "learning_rate", "batch", "epochs"}
+)
+"""Sizes that tuning may choose."""
 
 
 def profile_of(name: str) -> Profile:

@@ -1,36 +1,35 @@
-"""Train the panel of a venue on its stored candles and name the champions."""
+"""Train the panel of a venue on its stored candles: every model becomes a candidate, or takes an empty chair."""
 
-import math
-import subprocess
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.conf import settings
-from django.db import transaction
 
 from lib import clock
 from lib.errors import CandorError
 from markets import candles
 from markets.models import Instrument, Venue
-from models_ml import artifacts
-from models_ml.features import FEATURES_HASH, VECTOR, dollar_sides
-from models_ml.fitting import FittedVoter, PanelFit, Score, fit_panel
+from models_ml.features import VECTOR, dollar_sides
+from models_ml.fitting import FittedVoter, Score, decision_times, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
-from models_ml.profiles import Profile
+from models_ml.profiles import Profile, tuned_profile
+from models_ml.running import running
 from models_ml.samples import Samples, build_samples
-from models_ml.voters import LOCAL_SEATS
+from models_ml.storing import Origin, store
+from models_ml.validation.psi import FeatureSlice
+from models_ml.voters import LOCAL_SEATS, STACK
+from models_ml.voters.base import Voter, thin
 
 BOOK_DAYS = 7
 DAY_MINUTES, SNAPSHOTS_A_DAY = 1440, 17_280
 """Books are large: a week of five-second snapshots is what training reads at most."""
 
 LOCAL_PANEL = 7
+IMPORTANCE_ROWS, SLICE_ROWS = 2_000, 20_000
+"""Rows of what was learned that tell which features mattered, and what features looked like."""
 Say = Callable[[TrainingRun], None]
 
 
@@ -46,10 +45,14 @@ def train(
     until: datetime | None = None,
     symbols: list[str] | None = None,
     seats: Sequence[str] = LOCAL_SEATS,
+    kind: str = ModelVersion.Kind.FULL,
     seed: int = 7,
     say: Say | None = None,
 ) -> TrainingRun:
-    """Train every voter of every market class of `venue`; each becomes champion as soon as it is fitted.
+    """Train every voter of every market class of `venue`, and the stack over those that sit in their chairs.
+
+    The first model of an empty chair takes it as soon as it is fitted; any other becomes a candidate whose test is
+    registered, and votes only once it has won.
 
     Args:
         venue: whose candles to learn from.
@@ -57,23 +60,22 @@ def train(
         score: the consensus, passed in from the floor above for the calibration.
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
-        seats: only these voters; the consensus is then calibrated on what they alone agree on.
+        seats: only these voters.
+        kind: a full training, an update or a tuning; the stack is only learned in a full one.
         seed: of every random number.
         say: told the run after every step of progress.
 
     Raises:
         NothingToTrainError: no class of instruments has a day of candles.
     """
-    run = TrainingRun.objects.create(
-        venue=venue, profile=profile.name, started_at=clock.wall_now(), beat_at=clock.wall_now()
-    )
-    progress = _Progress(run, say)
-    try:
-        _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), seed), progress)
-    except BaseException as error:
-        progress.finish(TrainingRun.State.FAILED, str(error))
-        raise
-    progress.finish(TrainingRun.State.DONE, "")
+    with running(venue, profile.name, kind) as run:
+        progress = _Progress(run, say)
+        try:
+            _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), kind, seed), progress)
+        except BaseException as error:
+            progress.finish(TrainingRun.State.FAILED, str(error))
+            raise
+        progress.finish(TrainingRun.State.DONE, "")
     return run
 
 
@@ -98,17 +100,19 @@ class _Order:
     score: Score
     until: datetime | None
     seats: tuple[str, ...]
+    kind: str
     seed: int
 
 
 def _train_classes(venue: Venue, symbols: list[str] | None, order: _Order, progress: "_Progress") -> None:
-    classes = _classes(venue, symbols).items()
+    classes = classes_of(venue, symbols).items()
     trained = [_train_class(venue, market_class, ids, order, progress) for market_class, ids in classes]
     if not any(trained):
         raise NothingToTrainError(f"{venue.key} has no instrument with a day of candles: import or download some first")
 
 
-def _classes(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
+def classes_of(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
+    """Market class → numbers of the instruments to learn from: those named, else all that are followed."""
     found = Instrument.objects.filter(venue=venue)
     found = found.filter(symbol__in=symbols) if symbols else found.filter(followed=True)
     classes: dict[str, list[int]] = defaultdict(list)
@@ -131,7 +135,7 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     write = _Writer(venue, market_class, order, samples)
 
     def seated(seat: str, fitted: FittedVoter) -> None:
-        write.champion(seat, fitted)
+        write.voter(seat, fitted)
         progress.step(seat, progress.run.total, progress.run.total)  # a fit that stopped early is done all the same
 
     fit = fit_panel(
@@ -143,8 +147,12 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
         on_progress=progress.step,
         on_fitted=seated,
         seed=order.seed,
+        profiles=write.profiles,
     )
-    write.calibration(fit)
+    if write.all_seated():
+        write.calibration(fit.calibration)
+    if order.kind == ModelVersion.Kind.FULL:
+        write.stack()
     return True
 
 
@@ -176,60 +184,80 @@ class _Writer:
     """Puts fitted voters into the artifact store and the registry."""
 
     def __init__(self, venue: Venue, market_class: str, order: _Order, samples: Samples) -> None:
-        self.venue, self.market_class, self.order = venue, market_class, order
-        self.first = clock.from_epoch(int(samples.open_times[0]))
-        self.last = clock.from_epoch(int(samples.open_times[-1]) + clock.MINUTE_S)
+        self.order, self.samples = order, samples
+        self.origin = Origin(
+            venue=venue,
+            market_class=market_class,
+            profile=order.profile.name,
+            kind=order.kind,
+            seed=order.seed,
+            first=clock.from_epoch(int(samples.open_times[0])),
+            last=clock.from_epoch(int(samples.open_times[-1]) + clock.MINUTE_S),
+            tuned={},
+        )
+        self.profiles = {seat: profile_for(venue, market_class, seat, order.profile) for seat in order.seats}
+        self.stored: list[ModelVersion] = []
 
-    def champion(self, seat: str, fitted: FittedVoter) -> None:
-        """Store one voter and let it take its seat; the one before is retired, not deleted."""
-        path = f"{self.venue.key}/{self.market_class}/{seat}/{uuid.uuid4().hex}"
-        digest = artifacts.write(fitted.voter, Path(settings.ARTIFACTS_DIR) / path, features_hash=FEATURES_HASH)
-        with transaction.atomic():
-            ModelVersion.objects.filter(
-                venue=self.venue, market_class=self.market_class, voter=seat, state=ModelVersion.State.CHAMPION
-            ).update(state=ModelVersion.State.RETIRED)
-            ModelVersion.objects.create(
-                venue=self.venue,
-                market_class=self.market_class,
-                voter=seat,
-                profile=self.order.profile.name,
-                state=ModelVersion.State.CHAMPION,
-                path=path,
-                sha256=digest,
-                features_hash=FEATURES_HASH,
-                code_version=code_version(),
-                seed=self.order.seed,
-                threshold=fitted.threshold,
-                metrics={"validation": _finite(fitted.metrics), "later": _finite(fitted.later)},
-                trained_from=self.first,
-                trained_until=self.last,
-                trained_at=clock.wall_now(),
-            )
+    def voter(self, seat: str, fitted: FittedVoter) -> None:
+        """Store one voter; it takes its chair or is put to its test."""
+        learned = self.samples.pick(decision_times(self.samples) < fitted.unseen_from)
+        metrics = {
+            "validation": fitted.metrics,
+            "later": fitted.later,
+            "unseen_from": fitted.unseen_from,
+            "importances": fitted.voter.importances(thin(learned, IMPORTANCE_ROWS, self.order.seed)),
+        }
+        version = store(
+            fitted.voter,
+            replace(self.origin, tuned=dict(self.profiles[seat].tuned)),
+            threshold=fitted.threshold,
+            metrics=metrics,
+            slice_=slice_of(fitted.voter, thin(learned, SLICE_ROWS, self.order.seed)),
+        )
+        self.stored.append(version)
 
-    def calibration(self, fit: PanelFit) -> None:
+    def all_seated(self) -> bool:
+        """Whether the panel of the class is the one just fitted: then its calibration is the one to state."""
+        champions = ModelVersion.objects.filter(
+            venue=self.origin.venue, market_class=self.origin.market_class, state=ModelVersion.State.CHAMPION
+        ).exclude(voter=STACK)
+        return {version.pk for version in self.stored} == set(champions.values_list("pk", flat=True))
+
+    def stack(self) -> None:
+        """Learn the stack over whoever sits in the chairs now, on what none of them has met; a candidate as well."""
+        from models_ml import stacking  # its trees are a worker's
+
+        most = self.order.profile.judge_rows
+        seen = stacking.replay(
+            self.origin.venue.pk, self.origin.market_class, self.samples, most=most, seed=self.order.seed
+        )
+        if seen is not None:
+            stacking.learn(seen, self.origin)
+
+    def calibration(self, knots: dict[str, Any]) -> None:
         """Store the consensus calibration of the local panel."""
         Calibration.objects.create(
-            venue=self.venue,
-            market_class=self.market_class,
+            venue=self.origin.venue,
+            market_class=self.origin.market_class,
             seats=LOCAL_PANEL,
-            knots=fit.calibration,
-            n=fit.calibration["decisions"],
-            trained_until=self.last,
+            knots=knots,
+            n=knots["decisions"],
+            trained_until=self.origin.last,
         )
 
 
-def code_version() -> str:
-    """The commit this code stands at, or "unknown" outside a checkout."""
-    done = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607  # the operator's own git, fixed arguments
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
+def profile_for(venue: Venue, market_class: str, seat: str, profile: Profile) -> Profile:
+    """The profile with the sizes that the champion of a seat was tuned to, unless it brings such sizes itself."""
+    champion = ModelVersion.objects.filter(
+        venue=venue, market_class=market_class, voter=seat, state=ModelVersion.State.CHAMPION
+    ).first()
+    return tuned_profile(profile, champion.tuned) if champion and not profile.tuned else profile
 
 
-def _finite(metrics: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN."""
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in metrics.items()}
+def slice_of(voter: Voter, learned: Samples) -> FeatureSlice | None:
+    """What the features that a voter reads looked like in its training; None where it reads candles only."""
+    columns = voter.reads()
+    if not len(columns) or not len(learned):
+        return None
+    names = tuple(voter.columns[place] for place in columns)
+    return FeatureSlice.learn(names, learned.matrix(columns), decision_times(learned))

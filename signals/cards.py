@@ -68,6 +68,7 @@ def card_of(facts: RoundFacts, now: float) -> Card:
         **_votes_lines(facts),
         **_probability(facts),
         **_levels(facts),
+        **_size(facts),
         **_risk(facts),
         **_outcome(facts),
         "degraded": _degraded(facts),
@@ -173,6 +174,18 @@ def _levels(facts: RoundFacts) -> Card:
         "stop": price_text(facts.stop, facts.tick_size),
         "target": price_text(facts.target, facts.tick_size),
         "expected_move": "" if move is None else f"{signed(move, 1, 'bp')} after costs",
+    }
+
+
+def _size(facts: RoundFacts) -> Card:
+    """What to risk, and whether the signal is worth acting upon at all; a signal of old has no size."""
+    if facts.suggested_risk is None:
+        return {"actionable": "", "size": "", "size_note": ""}
+    worth = "yes: the cautious probability clears break-even" if facts.actionable else "no: break-even is not cleared"
+    return {
+        "actionable": worth,
+        "size": f"{percent(facts.suggested_risk, 2)} of capital at risk",
+        "size_note": facts.risk_note,
     }
 
 

@@ -6,21 +6,67 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models_ml.validation.bins import WIDTH as BIN_WIDTH
+from models_ml.validation.bins import bin_of
+
+__all__ = [
+    "BIN_WIDTH",
+    "MIN_N",
+    "Bin",
+    "Calibration",
+    "Chance",
+    "Probability",
+    "bin_of",
+    "lean_of",
+    "stated",
+    "stated_by_stack",
+    "wilson",
+]
+
 MIN_N = 100
 """Fewer past cases than this in a bin and no probability is printed."""
-
-BIN_WIDTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Probability:
-    """P(the direction is right; a tie is not), and the past it rests on: n cases of its bin, their 95 % interval."""
+    """P(the direction is right; a tie is not), and the past it rests on: n cases of its bin, their 95 % interval.
+
+    `floor` is the stack's own lower bound of `value`; None where the panel's lean alone was calibrated.
+    """
 
     value: float
     low: float
     high: float
     n: int
     source: str  # "validation" or "live"
+    floor: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it rests on enough to be told, and to decide anything."""
+        return self.n >= MIN_N
+
+    @property
+    def cautious(self) -> float:
+        """What tier, "actionable" and size are decided by: the lower bound, 0 while too little is known."""
+        if not self.is_known:
+            return 0.0
+        return self.low if self.floor is None else self.floor
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What the stack says of one instrument and minute: P(up | moved), its 95 % bounds, and P(tie)."""
+
+    up: float
+    low: float
+    high: float
+    tie: float
+
+    def of(self, direction: int) -> tuple[float, float]:
+        """P(the direction is right) and its lower bound; a tie is not right."""
+        value, floor = (self.up, self.low) if direction > 0 else (1 - self.up, 1 - self.high)
+        return (1 - self.tie) * value, (1 - self.tie) * floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +121,6 @@ def lean_of(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.where(votes > 0, np.where(voted, lean, 0.0).sum(axis=-1) / np.maximum(votes, 1), np.nan)
 
 
-def bin_of(probability: float) -> int:
-    """Number of the 5-point bin that holds `probability`."""
-    return min(int(probability / BIN_WIDTH + 1e-9), int(1 / BIN_WIDTH) - 1)
-
-
 def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion (E. B. Wilson, JASA 1927)."""
     if n == 0:
@@ -100,10 +141,25 @@ def stated(
     """
     if calibration is None or direction == 0 or not np.isfinite(lean):
         return None
-    value = calibration.at(lean * direction)
+    return _with_past(calibration.at(lean * direction), None, calibration.validation, live)
+
+
+def stated_by_stack(
+    chance: Chance, direction: int, validation: dict[int, Bin], live: dict[int, Bin] | None = None
+) -> Probability | None:
+    """The same from the stack: its probability and bound, and the past of the bin that it falls into."""
+    if direction == 0 or not np.isfinite([chance.up, chance.low, chance.high, chance.tie]).all():
+        return None
+    value, floor = chance.of(direction)
+    return _with_past(value, floor, validation, live)
+
+
+def _with_past(
+    value: float, floor: float | None, validation: dict[int, Bin], live: dict[int, Bin] | None
+) -> Probability:
     number = bin_of(value)
     past, source = (live or {}).get(number, Bin(0, 0)), "live"
     if past.n < MIN_N:
-        past, source = calibration.validation.get(number, Bin(0, 0)), "validation"
+        past, source = validation.get(number, Bin(0, 0)), "validation"
     low, high = wilson(past.right, past.n)
-    return Probability(value, low, high, past.n, source)
+    return Probability(value, low, high, past.n, source, floor)

@@ -89,6 +89,10 @@ class RoundFacts:
     vetoes: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
     expected_move_bps: float | None = None
+    actionable: bool = False
+    suggested_risk: float | None = None
+    suggested_position: float | None = None
+    risk_note: str = ""
     decided_at: int | None = None
     outcome: Judgement | None = None
     permalink: str = ""

@@ -88,6 +88,10 @@ def example() -> RoundFacts:
         risk_label="LOW",
         risk_parts=(("volatility", 0.41), ("range", 0.22), ("quality", 0.0), ("model_age", 0.18)),
         expected_move_bps=1.4,
+        actionable=True,
+        suggested_risk=0.0007,
+        suggested_position=1.0,
+        risk_note="Risk at most 0.07% of your capital up to the stop: a position of 100% of it.",
         permalink="/signals/00000000-0000-4000-8000-000000000001/",
     )
 

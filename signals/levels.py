@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import pi, sqrt
 
-from signals.confidence import MIN_N, Probability
+from signals.confidence import Probability
 from signals.risk import Context
 
 REWARD_TO_RISK = 2.0
@@ -21,12 +21,14 @@ class TierRules:
         payout: won stake per stake; break-even is 1 / (1 + payout).
         first, second: margins over break-even that the lower bound must reach for tiers 1 and 2.
         fee_bps: costs a side in basis points.
+        actionable: the margin over break-even from which a signal may be acted upon.
     """
 
     payout: float = 0.85
     first: float = 0.03
     second: float = 0.01
     fee_bps: float = 1.0
+    actionable: float = 0.01
 
     @property
     def break_even(self) -> float:
@@ -47,7 +49,7 @@ class Levels:
 def levels_of(context: Context, direction: int, probability: Probability | None, rules: TierRules) -> Levels:
     """One ATR to the stop, two to the target, and the move to expect after costs."""
     move = None
-    if probability is not None and probability.n >= MIN_N:
+    if probability is not None and probability.is_known:
         edge = 2 * probability.value - 1
         move = edge * context.volatility * MEAN_ABSOLUTE * 1e4 - 2 * rules.fee_bps
     if context.market_class == "binary":
@@ -59,7 +61,12 @@ def levels_of(context: Context, direction: int, probability: Probability | None,
 
 def tier_of(probability: Probability | None, rules: TierRules) -> int:
     """1, 2 or 3 from the lower bound of the calibrated probability; never from the vote share."""
-    low = probability.low if probability is not None and probability.n >= MIN_N else 0.0
+    low = probability.cautious if probability else 0.0
     if low >= rules.break_even + rules.first:
         return 1
     return 2 if low >= rules.break_even + rules.second else 3
+
+
+def is_actionable(probability: Probability | None, rules: TierRules) -> bool:
+    """Whether the lower bound of the calibrated probability is over break-even by the margin: worth acting upon."""
+    return probability is not None and probability.cautious >= rules.break_even + rules.actionable

@@ -56,6 +56,8 @@ class Round(models.Model):
     probability_high = models.FloatField(null=True)
     probability_n = models.IntegerField(null=True)
     probability_source = models.CharField(max_length=10, blank=True, help_text="validation, or live once n ≥ 100")
+    probability_floor = models.FloatField(null=True, help_text="The stack's own lower bound; empty without a stack")
+    actionable = models.BooleanField(default=False, db_default=False, help_text="The lower bound clears break-even")
     risk_score = models.FloatField(null=True)
     risk_parts = models.JSONField(default=dict)
     vetoes = ArrayField(models.CharField(max_length=30), default=list)
@@ -101,6 +103,11 @@ class Signal(models.Model):
     probability_high = models.FloatField(null=True)
     probability_n = models.IntegerField(null=True)
     probability_source = models.CharField(max_length=10, blank=True, help_text="validation, or live once n ≥ 100")
+    probability_floor = models.FloatField(null=True, help_text="The stack's own lower bound; empty without a stack")
+    actionable = models.BooleanField(default=False, db_default=False, help_text="The lower bound clears break-even")
+    suggested_risk = models.FloatField(null=True, help_text="Share of capital to risk, 0 to 0.02; empty on old rows")
+    suggested_position = models.FloatField(null=True, help_text="Share of capital to buy or sell for it")
+    risk_note = models.CharField(max_length=200, default="", db_default="", help_text="One sentence")
 
     class Meta:
         constraints = [
@@ -137,6 +144,19 @@ class Outcome(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["signal", "revision"], name="outcome_revision_once")]
+
+
+class PanelRecord(models.Model):
+    """How the voters of a market class did on their newest judged votes; the newest row is shown. Append-only."""
+
+    venue = models.ForeignKey(Venue, on_delete=models.CASCADE)
+    market_class = models.CharField(max_length=20)
+    measured_at = models.DateTimeField(help_text="Wall clock")
+    until = models.DateTimeField(help_text="Market clock")
+    figures = models.JSONField(help_text="Per voter, error correlation, contributions; see signals/panel_record.py")
+
+    class Meta:
+        indexes = [models.Index(fields=["venue", "market_class", "-id"], name="panel_record_newest")]
 
 
 class PushEvent(models.Model):

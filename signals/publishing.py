@@ -99,6 +99,8 @@ def _round(item: Decided, now: datetime) -> Round:
         probability_high=seen.high if seen else None,
         probability_n=seen.n if seen else None,
         probability_source=seen.source if seen else "",
+        probability_floor=seen.floor if seen else None,
+        actionable=decision.actionable and not item.late,
         risk_score=decision.risk_score,
         risk_parts=decision.risk_parts,
         vetoes=list(decision.vetoes),
@@ -129,6 +131,7 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
     levels, decision = item.decision.levels, item.decision
     assert levels is not None  # noqa: S101  # an issued decision carries levels by construction
     assert decision.tier is not None  # noqa: S101
+    assert decision.size is not None  # noqa: S101
     return Signal(
         round_id=row.pk,
         instrument=item.instrument,
@@ -151,6 +154,11 @@ def _signal(item: Decided, row: Round, now: datetime) -> Signal:
         probability_high=row.probability_high,
         probability_n=row.probability_n,
         probability_source=row.probability_source,
+        probability_floor=row.probability_floor,
+        actionable=row.actionable,
+        suggested_risk=decision.size.risk,
+        suggested_position=decision.size.position,
+        risk_note=decision.size.note,
     )
 
 

@@ -22,7 +22,7 @@ from markets.values import Panel, TaintFlag
 from markets.window import LiveWindow
 from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
-from models_ml.champions import calibration_of, champions
+from models_ml.champions import calibration_of, champions, stack_of
 from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
 from models_ml.lenses.looking import look_at
 from models_ml.news import News, news_of
@@ -33,13 +33,14 @@ from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
 from models_ml.voters import SEATS, VOTERS
 from models_ml.voters.llm.facts import FLOW_S, Minute
 from signals import publishing
-from signals.confidence import Calibration
+from signals.confidence import Bin, Calibration, Chance
 from signals.consensus import NINE, SEVEN, PanelRule
 from signals.decided import Decided
 from signals.levels import TierRules
 from signals.models import Round
-from signals.pipeline import Ballot, Decision, Rules, decide
+from signals.pipeline import Ballot, Decision, Rules, Stacked, decide
 from signals.risk import Context, RiskRules
+from signals.sizing import SizeRules
 from signals.track_record import live_bins
 
 if TYPE_CHECKING:
@@ -91,7 +92,14 @@ def rules_of(run: Run) -> Rules:
             settings.NEWS_WINDOW_BEFORE,
             settings.NEWS_WINDOW_AFTER,
         ),
-        tiers=TierRules(settings.PAYOUT, settings.TIER_1_MARGIN, settings.TIER_2_MARGIN, settings.FEE_BPS),
+        tiers=TierRules(
+            payout=settings.PAYOUT,
+            first=settings.TIER_1_MARGIN,
+            second=settings.TIER_2_MARGIN,
+            fee_bps=settings.FEE_BPS,
+            actionable=settings.ACTIONABLE_MARGIN,
+        ),
+        sizes=SizeRules(settings.KELLY_FRACTION),
         conservative=settings.CONSERVATIVE,
     )
 
@@ -167,7 +175,7 @@ class Asked:
 
     group: list[Instrument]
     panel: Panel
-    features: NDArray[np.float32]  # (I, F) the row that is decided
+    samples: Samples
     scores: quality.Scores
     votes: PanelVotes
     models: dict[str, LoadedModel]
@@ -191,7 +199,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         news = news_of(group, close_time)
     language = _ask_language(group, panel, samples, close_time, received, news) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
-    return Asked(group, panel, samples.features[:, -1], scores, votes, models, language, news)
+    return Asked(group, panel, samples, scores, votes, models, language, news)
 
 
 def _decide(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[int]:
@@ -208,9 +216,12 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
             votes = with_language(votes, asked.language.votes())
     with STAGE.labels("context").time():
         contexts = _contexts(group, panel, _ages(votes, asked.models, close_time), asked.scores, asked.news)
-        decisions = _decisions(run, group[0].market_class, votes, contexts)
+    with STAGE.labels("stack").time():
+        stacked = _stacked(run, group[0].market_class, asked.samples, votes)
+    with STAGE.labels("decide").time():
+        decisions = _decisions(run, group[0].market_class, votes, contexts, stacked)
     with STAGE.labels("lenses").time():
-        sights = look_at(VECTOR, asked.features, [asked.news.figures(row) for row in range(len(group))])
+        sights = look_at(VECTOR, asked.samples.features[:, -1], [asked.news.figures(row) for row in range(len(group))])
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -231,11 +242,36 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
     ]
 
 
-def _decisions(run: Run, market_class: str, votes: PanelVotes, contexts: list[Context]) -> list[Decision]:
+def _decisions(
+    run: Run, market_class: str, votes: PanelVotes, contexts: list[Context], stacked: list[Stacked | None]
+) -> list[Decision]:
     rules = rules_of(run)
     calibration = _calibration(run, market_class, rules.panel)
     live = live_bins(run.venue_id)
-    return [decide(_ballot(votes, row), context, calibration, rules, live=live) for row, context in enumerate(contexts)]
+    return [
+        decide(_ballot(votes, row), context, calibration, rules, live=live, stack=stacked[row])
+        for row, context in enumerate(contexts)
+    ]
+
+
+def _stacked(run: Run, market_class: str, samples: Samples, votes: PanelVotes) -> list[Stacked | None]:
+    """What the stack says of each instrument; nothing where there is none, or where it fails: a round goes on."""
+    loaded = stack_of(run.venue_id, market_class)
+    if loaded is None:
+        return [None] * len(samples)
+    from models_ml.agents.meta import context_of  # a worker's: web code imports this module as well
+
+    try:
+        market = samples.market[samples.index[:, 0]]
+        around = context_of(samples, VECTOR)
+        said = loaded.stack.calibrated(votes.probabilities.astype(np.float64), around, market)
+        ties = loaded.stack.ties.of(market)
+    except Exception:  # one model's failure, whatever it is, never stops a round
+        log.exception("stack_failed", model_id=loaded.model_id)
+        return [None] * len(samples)
+    validation = {number: Bin(n, right) for number, (n, right) in loaded.bins.items()}
+    rows = zip(said.probability, said.lower, said.upper, ties, strict=True)
+    return [Stacked(Chance(float(up), float(low), float(high), float(tie)), validation) for up, low, high, tie in rows]
 
 
 def _ballot(votes: PanelVotes, row: int) -> Ballot:

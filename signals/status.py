@@ -116,7 +116,8 @@ def _feeds(run: Run) -> dict[str, Any]:
 def _models(run: Run) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for version in ModelVersion.objects.filter(venue_id=run.venue_id, state=ModelVersion.State.CHAMPION):
-        classes = found.setdefault(version.voter, {"title": VOTERS[version.voter].title, "classes": {}})["classes"]
+        title = VOTERS[version.voter].title if version.voter in VOTERS else "Stack"
+        classes = found.setdefault(version.voter, {"title": title, "classes": {}})["classes"]
         classes[version.market_class] = {
             "id": version.pk,
             "profile": version.profile,

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.urls import URLPattern, path
 
-from signals import following, history, patterns, views
+from signals import following, history, leaderboard, patterns, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.board, name="board"),
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("history", history.page, name="history"),
     path("history.csv", history.csv_file, name="history-csv"),
     path("patterns", patterns.page, name="patterns"),
+    path("models", leaderboard.page, name="models"),
     path("instruments/", following.page, name="instruments"),
     path("settings", views.settings_page, name="settings"),
     path("disclaimer/", views.disclaimer, name="disclaimer"),

@@ -25,15 +25,17 @@ from markets.values import FloatArray
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import QUICK
 from models_ml.training import train
+from models_ml.voters import STACK
 from signals.scoring import panel_score
 from tests.database import flush
 from tests.factories_market import candles_of, instruments_of, make_run, store_series
+from tests.factories_models import crown
 
 SEATS = ("gru", "lstm", "xgb", "random_forest", "cnn")
 """A quorum of the seven, the quickest to train."""
-MINUTES = 2_400
+MINUTES = 3_200
 TINY = replace(
-    QUICK, name="tiny", history_days=2, max_rows=1_500, epochs=6, patience=2, batch=64, learning_rate=5e-3,
+    QUICK, name="tiny", history_days=3, max_rows=1_500, epochs=6, patience=2, batch=64, learning_rate=5e-3,
     xgb_trees=20, xgb_depth=3, xgb_rate=0.2,
     forest_trees=15, forest_depth=4, forest_leaf=20, lstm_width=16, gru_width=16, cnn_channels=(4, 8),
 )  # fmt: skip
@@ -52,7 +54,9 @@ class Trained:
     venue: dict[str, Any]
     instruments: list[dict[str, Any]]
     versions: list[dict[str, Any]]
+    stacks: list[dict[str, Any]]
     calibrations: list[dict[str, Any]]
+    maps: list[dict[str, Any]]
     told: list[tuple[str, int, int]]  # (voter, done, total) of every step of progress
 
 
@@ -90,8 +94,10 @@ def trained(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
             run=_rows(TrainingRun)[0],
             venue=_rows(Venue)[0],
             instruments=_rows(Instrument),
-            versions=_rows(ModelVersion),
-            calibrations=_rows(Calibration),
+            versions=[row for row in _rows(ModelVersion) if row["voter"] != STACK],
+            stacks=[row for row in _rows(ModelVersion) if row["voter"] == STACK],
+            calibrations=[row for row in _rows(Calibration) if not row["stack_id"]],
+            maps=[row for row in _rows(Calibration) if row["stack_id"]],
             told=told,
         )
         connections["default"].close()
@@ -107,7 +113,7 @@ def trained_run(trained: Trained, db: None) -> Iterator[Run]:
     for row in trained.instruments:
         Instrument.objects.create(**row | {"venue_id": venue.pk})
     for row in trained.versions:
-        ModelVersion.objects.create(**_without(row, "id") | {"venue_id": venue.pk})
+        crown(ModelVersion.objects.create(**_without(row, "id") | {"venue_id": venue.pk, "state": "candidate"}))
     for row in trained.calibrations:
         Calibration.objects.create(**_without(row, "id") | {"venue_id": venue.pk})
     run = start_run(venue)
@@ -115,6 +121,18 @@ def trained_run(trained: Trained, db: None) -> Iterator[Run]:
     run.refresh_from_db()
     yield run
     clock.release()
+
+
+@pytest.fixture
+def stacked_run(trained: Trained, trained_run: Run) -> Run:
+    """The same with its stack in the chair."""
+    (row,) = trained.stacks
+    stack = crown(
+        ModelVersion.objects.create(**_without(row, "id") | {"venue_id": trained_run.venue_id, "state": "candidate"})
+    )
+    for facts in trained.maps:
+        Calibration.objects.create(**_without(facts, "id") | {"venue_id": trained_run.venue_id, "stack_id": stack.pk})
+    return trained_run
 
 
 def _rows(model: type[Model]) -> list[dict[str, Any]]:

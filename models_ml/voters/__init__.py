@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from models_ml.voters.base import Voter
 
 DAY_S = 86_400
+STACK = "meta"
+"""The key of the stack over the nine: it has a chair, champions and tests as a voter has, and no vote."""
+STACK_MAX_AGE = 14 * DAY_S
 
 
 class UnknownVoter(CandorError):

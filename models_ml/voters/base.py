@@ -87,6 +87,14 @@ class Voter(ABC):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
 
+    def reads(self) -> IntArray:
+        """Positions in `columns` of the features it reads; none for a voter that looks at candles or books only."""
+        return np.empty(0, dtype=np.int64)
+
+    def importances(self, samples: Samples) -> dict[str, float]:
+        """Feature → mean share of its votes on `samples` that it moved, the weightiest first; empty where unknown."""
+        return {}
+
     def check(self, samples: Samples) -> None:
         """Raise `FeatureMismatch` unless the samples carry as many feature columns as were learned from."""
         given = samples.features.shape[-1]

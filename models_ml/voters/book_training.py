@@ -18,7 +18,8 @@ from torch.nn import functional
 from markets.values import IntArray
 from models_ml.features.book_frames import SUMMARY, Tensors
 from models_ml.voters.book_net import BookNet, joined
-from models_ml.voters.torch_loop import CLIP_NORM, FORGET_MARKET, device
+from models_ml.voters.steps import CLIP_NORM
+from models_ml.voters.torch_loop import FORGET_MARKET, device
 
 RIDGES = (0.3, 0.1, 0.03, 0.01, 0.003)
 OWN = 3.0

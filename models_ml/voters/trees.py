@@ -167,6 +167,10 @@ class TreeVoter(Voter):
         voter.restore(folder)
         return voter
 
+    def reads(self) -> IntArray:
+        """See `Voter.reads`."""
+        return self.chosen
+
     def _rows(self, samples: Samples) -> NDArray[np.float32]:
         """(N, columns + 1): the chosen features, NaN where unknown, then the instrument's number."""
         market = samples.market[samples.index[:, 0], None].astype(np.float32)

@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
+from models_ml.samples import Samples
 from models_ml.voters.base import CorruptArtifact, OnStep
 from models_ml.voters.trees import Learned, TreeVoter
 
 FILE = "trees.ubj"
 BINS = 64
 EARLY_STOP_ROUNDS = 60
+IMPORTANT = 20
+"""Features whose weight is kept."""
 
 
 class _Progress(xgboost.callback.TrainingCallback):
@@ -72,6 +75,17 @@ class XgbVoter(TreeVoter):
     def own(self, rows: NDArray[np.float32]) -> FloatArray:
         """See `TreeVoter.own`."""
         return np.asarray(self.booster.inplace_predict(rows), dtype=np.float64)
+
+    def importances(self, samples: Samples) -> dict[str, float]:
+        """See `Voter.importances`: mean absolute contribution to the log-odds, scaled to sum 1 (Lundberg 2018)."""
+        known = samples.pick(self._known(samples))
+        if not len(known):
+            return {}
+        parts = self.booster.predict(xgboost.DMatrix(self._rows(known), nthread=1), pred_contribs=True)
+        weights = np.abs(parts[:, :-1]).mean(axis=0)  # the last column is the bias
+        names = [*(self.columns[place] for place in self.chosen), "instrument"]
+        order = np.argsort(-weights, kind="stable")[:IMPORTANT]
+        return {names[place]: float(weights[place] / max(weights.sum(), 1e-12)) for place in order}
 
     def store(self, folder: Path) -> None:
         """See `TreeVoter.store`."""

@@ -19,7 +19,17 @@ from tests.signals import records
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 DIST = Path(__file__).parents[2] / "static" / "dist"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PUBLIC = ("/", "/history", "/patterns", "/settings", "/disclaimer/", "/terms/", "/accounts/login/", "/accounts/signup/")
+PUBLIC = (
+    "/",
+    "/history",
+    "/models",
+    "/patterns",
+    "/settings",
+    "/disclaimer/",
+    "/terms/",
+    "/accounts/login/",
+    "/accounts/signup/",
+)
 
 SMALL_TARGETS = """() => [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
   .filter((e) => e.checkVisibility() && e.type !== 'hidden')

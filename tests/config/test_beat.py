@@ -7,7 +7,7 @@ import pytest
 from django_celery_beat.models import PeriodicTask
 
 from config.beat import IDLE_S, Scheduler
-from config.celery import SCHEDULE, app
+from config.celery import SCHEDULE, app, gpu_table, updates
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,3 +65,22 @@ def test_the_table_is_copied_once_and_stays_as_edited(beats: list[Scheduler]) ->
     beats[1].setup_schedule()
     assert not PeriodicTask.objects.get(name="retrain").enabled
     assert PeriodicTask.objects.filter(name="retrain").count() == 1
+
+
+@pytest.mark.parametrize(("wish", "gpu"), [("gpu", True), ("cpu", False)])
+def test_the_training_table_says_which_updates_run(wish: str, gpu: bool) -> None:
+    table = updates(gpu=gpu_table(wish))
+    minutes = {name.removeprefix("update "): entry["schedule"] / 60 for name, entry in table.items()}
+    assert minutes == {
+        "lstm": 5, "gru": 5, "transformer": 15, "xgb": 30, "random_forest": 60, "cnn": 60, "cnn_lstm_book": 120,
+    }  # fmt: skip
+    running = {name.removeprefix("update ") for name, entry in table.items() if entry["enabled"]}
+    assert running == (set(minutes) if gpu else {"xgb", "random_forest"})
+
+
+def test_what_is_switched_off_is_there_to_be_switched_on(beats: list[Scheduler]) -> None:
+    beats[0].setup_schedule()
+    known = dict(PeriodicTask.objects.values_list("name", "enabled"))
+    assert known["update xgb"] is True
+    assert known["update lstm"] is SCHEDULE["update lstm"]["enabled"]
+    assert {"retrain", "tune", "judge candidates", "review the panel", "recalibrate", "sweep trainings"} <= set(known)

@@ -172,6 +172,18 @@ def test_too_little_data_is_said(seat: str) -> None:
 
 
 @every_voter
+def test_what_it_reads_and_what_mattered_are_columns_of_its_own(seat: str) -> None:
+    voter = fitted(seat)
+    reads, weights = voter.reads(), voter.importances(parts()[2])
+    assert len(set(reads.tolist())) == len(reads)
+    assert all(0 <= place < len(voter.columns) for place in reads)
+    assert set(weights) <= {voter.columns[place] for place in reads} | {"instrument"}
+    assert sum(weights.values()) <= 1 + 1e-6
+    assert list(weights.values()) == sorted(weights.values(), reverse=True)
+    assert bool(weights) == (seat == "xgb")
+
+
+@every_voter
 def test_progress_ends_at_or_before_its_total(seat: str) -> None:
     train, validation, _ = parts()
     steps: list[tuple[int, int]] = []

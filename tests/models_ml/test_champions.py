@@ -15,6 +15,7 @@ from models_ml.features import FEATURES_HASH
 from models_ml.models import Calibration, ModelVersion
 from models_ml.panel import LoadedModel
 from models_ml.votes import AbstainReason
+from tests.factories_models import crown
 from tests.faults.witness import witnessing
 from tests.trained import END, SEATS
 
@@ -25,13 +26,12 @@ def version(run: Run, voter: str = "random_forest") -> ModelVersion:
     return ModelVersion.objects.get(venue_id=run.venue_id, voter=voter, state="champion")
 
 
-def replace(old: ModelVersion, path: str) -> ModelVersion:
+def replace(old: ModelVersion, path: str, *, sha256: str = "") -> ModelVersion:
     """A new champion whose files lie at `path`, in the seat of `old`."""
-    ModelVersion.objects.filter(pk=old.pk).update(state="retired")
     new = ModelVersion.objects.get(pk=old.pk)
-    new.pk, new.state, new.path = None, "champion", path
+    new.pk, new.state, new.path, new.sha256 = None, "candidate", path, sha256 or old.sha256
     new.save(force_insert=True)
-    return new
+    return crown(new)
 
 
 def copied(row: ModelVersion) -> tuple[str, Path]:
@@ -107,8 +107,7 @@ def test_a_model_of_other_feature_columns_is_too_old(trained_run: Run) -> None:
     name, folder = copied(version(trained_run))
     manifest = folder / artifacts.MANIFEST
     manifest.write_text(manifest.read_text().replace(FEATURES_HASH, "of an earlier release"))
-    new = replace(version(trained_run), name)
-    ModelVersion.objects.filter(pk=new.pk).update(sha256=artifacts.content_hash(folder))
+    replace(version(trained_run), name, sha256=artifacts.content_hash(folder))
     with witnessing() as witness:
         found = champions(trained_run.venue_id, "crypto")
     assert witness.count("model_outdated", voter="random_forest") == 1

@@ -14,7 +14,6 @@ from models_ml import prospecting
 from models_ml.models import MiningRun, Pattern
 from models_ml.patterns.mining import Mined, Record, Trial
 from models_ml.prospecting import NothingToMineError, prospect, record
-from models_ml.tasks import background_command
 from tests.factories_market import instruments_of, make_run, store_series
 from tests.models_ml.patterns.planted import LENGTH, planted
 
@@ -131,9 +130,3 @@ def test_the_command_reports_and_refuses(run: Run) -> None:
         call_command("mine_patterns", until="yesterday")
     with pytest.raises(CommandError, match="at least 3"):
         call_command("mine_patterns", days=1)
-
-
-def test_the_nightly_task_runs_in_a_process_of_the_lowest_priority() -> None:
-    command = background_command("mine_patterns", "--venue", "binance")
-    assert command[:3] == ["nice", "-n", "19"]
-    assert command[-3:] == ["mine_patterns", "--venue", "binance"]

@@ -14,8 +14,9 @@ from markets.models import Instrument, Run, Venue
 from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import QUICK
+from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
-from models_ml.training import NothingToTrainError, code_version, samples_of, train
+from models_ml.training import NothingToTrainError, samples_of, train
 from signals import confidence
 from signals.scoring import panel_score
 from tests.factories_market import instruments_of, make_run, store_walk
@@ -34,9 +35,12 @@ def test_every_voter_takes_its_seat(trained: Trained) -> None:
         assert row["trained_from"] == END - timedelta(minutes=MINUTES)
         assert row["code_version"] == code_version()
         assert (Path(settings.ARTIFACTS_DIR) / row["path"]).is_dir()
-        assert set(row["metrics"]) == {"validation", "later"}
-        for figures in row["metrics"].values():
-            assert all(not isinstance(value, float) or math.isfinite(value) for value in figures.values())
+        assert set(row["metrics"]) == {"validation", "later", "unseen_from", "importances"}
+        for name in ("validation", "later"):
+            figures = row["metrics"][name].values()
+            assert all(not isinstance(value, float) or math.isfinite(value) for value in figures)
+        assert bool(row["metrics"]["importances"]) == (row["voter"] == "xgb")
+        assert clock.epoch(row["trained_from"]) < row["metrics"]["unseen_from"] < clock.epoch(END)
         assert row["metrics"]["validation"]["n"] > 300
 
 
@@ -64,13 +68,16 @@ def test_progress_is_told_to_the_end(trained: Trained) -> None:
         assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
 
-def test_a_new_champion_retires_the_old_one(trained_run: Run) -> None:
+def test_a_taken_seat_is_not_given_away_untested(trained_run: Run) -> None:
     for instrument in instruments_of(trained_run):
         store_walk(instrument, END, MINUTES, seed=instrument.pk)
     train(trained_run.venue, profile=TINY, score=panel_score, seats=("random_forest",))
-    forests = ModelVersion.objects.filter(voter="random_forest").order_by("pk")
-    assert [row.state for row in forests] == ["retired", "champion"]
-    assert ModelVersion.objects.filter(state="champion").count() == len(SEATS)
+    champion, challenger = ModelVersion.objects.filter(voter="random_forest").order_by("pk")
+    assert (champion.state, challenger.state) == ("champion", "candidate")
+    test = challenger.challenge
+    assert (test.champion, test.opens_at) == (champion, END), "nothing that is stored by now may judge it"
+    assert test.closes_at - test.opens_at == timedelta(hours=24)
+    assert Calibration.objects.filter(stack=None).count() == 1, "the panel in force keeps its own"
 
 
 # ---- the samples

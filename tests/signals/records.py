@@ -112,6 +112,8 @@ def issued(instrument: Instrument, close_time: datetime, direction: int = 1, **f
         target=(row.close or 0) + direction * step * 2, payout=0.85, expected_move_bps=1.4, tier=2, risk_label="LOW",
         vote_share=row.vote_share or 0, score=row.score or 0, probability=row.probability,
         probability_low=row.probability_low, probability_high=row.probability_high, probability_n=row.probability_n,
+        actionable=True, suggested_risk=0.0007, suggested_position=1.0,
+        risk_note="Risk at most 0.07% of your capital up to the stop: a position of 100% of it.",
     )  # fmt: skip
 
 

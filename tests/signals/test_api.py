@@ -143,6 +143,14 @@ def test_round_tells_votes_and_outcome(owner: Person, signal: Signal) -> None:
     assert told["signal"]["outcome"]["superseded"]
 
 
+def test_round_tells_what_to_risk_and_why(owner: Person, signal: Signal) -> None:
+    told = owner.client.get(f"/api/v1/rounds/{signal.public_id}/").json()["signal"]
+    assert told["actionable"] is signal.actionable
+    assert told["suggested_risk"] == signal.suggested_risk
+    assert told["suggested_position"] == signal.suggested_position
+    assert told["risk_note"] == signal.risk_note
+
+
 def test_number_is_withheld_until_a_hundred_were_judged(owner: Person, run: Run) -> None:
     row = make_round(instruments_of(run)[0], floor_minute(wall_now()))
     for n, value in ((99, None), (100, 0.58)):

@@ -142,3 +142,16 @@ def test_missing_voters_are_named_and_chosen_silence_is_not() -> None:
         "Degraded: 1 of 2 voters missing (LSTM)"
     )
     assert card_of(replace(example(), votes=(chosen,)), NOW)["degraded"] == ""
+
+
+def test_a_size_comes_with_its_sentence_and_says_whether_to_act() -> None:
+    card = card_of(example(), NOW)
+    assert card["size"] == "0.07 % of capital at risk"
+    assert card["size_note"].startswith("Risk at most 0.07% of your capital")
+    assert card["actionable"].startswith("yes")
+    assert card_of(replace(example(), actionable=False), NOW)["actionable"].startswith("no")
+
+
+def test_a_signal_of_before_sizes_has_none() -> None:
+    card = card_of(replace(example(), suggested_risk=None, risk_note=""), NOW)
+    assert (card["size"], card["size_note"], card["actionable"]) == ("", "", "")

@@ -1,5 +1,7 @@
 """From the panel's lean to a probability that says what it rests on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,18 @@ from hypothesis import strategies as st
 
 from models_ml.validation import metrics
 from signals import confidence
-from signals.confidence import MIN_N, Bin, Calibration, Probability, bin_of, lean_of, stated, wilson
+from signals.confidence import (
+    MIN_N,
+    Bin,
+    Calibration,
+    Chance,
+    Probability,
+    bin_of,
+    lean_of,
+    stated,
+    stated_by_stack,
+    wilson,
+)
 
 CURVE = Calibration(lean=(0.1, 0.3, 0.5), right=(0.50, 0.56, 0.61), validation={11: Bin(250, 140), 12: Bin(80, 50)})
 
@@ -160,3 +173,36 @@ def test_a_bin_without_past_says_so() -> None:
 
 def test_the_figure_that_gates_every_printed_probability() -> None:
     assert confidence.MIN_N == 100
+
+
+# ---- the stack
+
+
+CHANCE = Chance(up=0.6, low=0.55, high=0.66, tie=0.1)
+
+
+def test_a_tie_is_not_right_on_either_side() -> None:
+    assert CHANCE.of(1) == pytest.approx((0.54, 0.495))
+    assert CHANCE.of(-1) == pytest.approx((0.36, 0.9 * 0.34))
+
+
+def test_the_stack_states_its_own_value_and_the_past_of_its_bin() -> None:
+    said = stated_by_stack(CHANCE, 1, {10: Bin(200, 120)})
+    assert said is not None
+    assert (said.value, said.floor) == pytest.approx((0.54, 0.495))
+    assert (said.n, said.source, (said.low, said.high)) == (200, "validation", wilson(120, 200))
+    live = stated_by_stack(CHANCE, 1, {10: Bin(200, 120)}, {10: Bin(MIN_N, 60)})
+    assert live is not None
+    assert (live.n, live.source) == (MIN_N, "live")
+
+
+def test_a_stack_without_a_past_carries_nothing() -> None:
+    said = stated_by_stack(CHANCE, 1, {})
+    assert said is not None
+    assert (said.n, said.is_known, said.cautious) == (0, False, 0.0)
+
+
+@pytest.mark.parametrize("blind", ["up", "low", "high", "tie"])
+def test_a_stack_that_heard_nobody_says_nothing(blind: str) -> None:
+    assert stated_by_stack(replace(CHANCE, **{blind: float("nan")}), 1, {}) is None
+    assert stated_by_stack(CHANCE, 0, {}) is None

@@ -30,6 +30,13 @@ def test_page_and_file_show_the_same_rounds(member: Client) -> None:
     assert [card["id"] for card in page.context["cards"]] == [row["id"] for row in rows][:PAGE]
 
 
+def test_the_file_tells_what_to_risk(member: Client) -> None:
+    records.busy(2, rounds=20, bars=1)
+    rows = rows_of(member.get("/history.csv?state=issued"))
+    assert {row["suggested_size"] for row in rows} == {"0.07 % of capital at risk"}
+    assert all(row["risk_note"].startswith("Risk at most") and row["actionable"] for row in rows)
+
+
 async def test_an_asynchronous_server_streams_the_same_file(recwarn: pytest.WarningsRecorder) -> None:
     await sync_to_async(records.busy)(2, rounds=20, bars=1)
     answer: Any = await AsyncClient().get("/history.csv?state=")  # the test client's own class

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals.confidence import MIN_N, Probability
-from signals.levels import TierRules, levels_of, tier_of
+from signals.levels import TierRules, is_actionable, levels_of, tier_of
 from tests.factories_market import context
 
 RULES = TierRules()
@@ -80,3 +80,17 @@ def test_a_thin_past_earns_no_tier(n: int, tier: int) -> None:
 def test_an_operator_sets_the_margins() -> None:
     assert tier_of(probability(low=0.56), TierRules(payout=1.0, first=0.06, second=0.02)) == 1
     assert tier_of(probability(low=0.53), TierRules(payout=1.0, first=0.06, second=0.02)) == 2
+
+
+@pytest.mark.parametrize(("over", "worth"), [(0.0099, False), (0.0101, True)])
+def test_actionable_clears_break_even_by_a_point(over: float, worth: bool) -> None:
+    assert is_actionable(probability(RULES.break_even + over), RULES) is worth
+    assert not is_actionable(None, RULES)
+    assert not is_actionable(probability(0.9, n=MIN_N - 1), RULES)
+
+
+def test_the_stacks_own_bound_decides_where_there_is_one() -> None:
+    by_stack = Probability(0.6, 0.4, 0.7, 500, "validation", floor=RULES.break_even + 0.05)
+    assert (tier_of(by_stack, RULES), is_actionable(by_stack, RULES)) == (1, True)
+    unsure = Probability(0.6, 0.58, 0.7, 500, "validation", floor=0.5)
+    assert (tier_of(unsure, RULES), is_actionable(unsure, RULES)) == (3, False)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from markets.values import TaintFlag
-from signals.confidence import Bin
+from signals.confidence import Bin, Chance
 from signals.consensus import NINE, SEVEN
 from signals.levels import TierRules
-from signals.pipeline import CONSERVATIVE_FROM, Ballot, Decision, Rules, decide
+from signals.pipeline import CONSERVATIVE_FROM, Ballot, Decision, Rules, Stacked, decide
 from signals.risk import RiskRules
 from tests.factories_market import CALIBRATION, ballot, context
 
@@ -154,3 +154,40 @@ def test_a_signal_has_a_quorum_sound_data_and_no_veto(
     said = decision(votes, volatility_percentile=percentile, taint=taint, model_age=age)
     sound = taint is not TaintFlag.GAP
     assert (said.state == "issued") == (max(up, min(down, 9 - up)) >= 6 and sound and not said.vetoes)
+
+
+# ---- the stack
+
+
+SURE = Stacked(Chance(up=0.7, low=0.65, high=0.75, tie=0.0), {14: Bin(400, 280)})
+
+
+def test_the_stack_states_the_probability_and_the_quorum_still_decides() -> None:
+    said = decide(ballot(7), context(), CALIBRATION, RULES, stack=SURE)
+    assert said.probability is not None
+    assert (said.probability.value, said.probability.floor) == (0.7, 0.65)
+    assert (said.state, said.tier, said.actionable) == ("issued", 1, True)
+    silent = decide(ballot(5), context(), CALIBRATION, RULES, stack=SURE)
+    assert (silent.state, silent.probability, silent.actionable, silent.size) == ("silent", None, False, None)
+
+
+def test_a_stack_that_disagrees_makes_a_signal_that_nobody_should_act_upon() -> None:
+    said = decide(ballot(0, 7), context(), CALIBRATION, RULES, stack=replace(SURE, validation={5: Bin(400, 120)}))
+    assert said.probability is not None
+    assert said.probability.value == pytest.approx(0.3)
+    assert (said.state, said.tier, said.actionable) == ("issued", 3, False)
+    assert said.size is not None
+    assert said.size.risk == 0.0
+
+
+def test_without_a_word_of_the_stack_the_panels_own_calibration_speaks() -> None:
+    deaf = replace(SURE, chance=replace(SURE.chance, up=float("nan")))
+    assert decide(ballot(7), context(), CALIBRATION, RULES, stack=deaf) == decision(ballot(7))
+
+
+def test_an_issued_signal_has_a_size_and_a_blocked_one_has_none() -> None:
+    size = decide(ballot(7), context(), CALIBRATION, RULES, stack=SURE).size
+    assert size is not None
+    assert size.risk == pytest.approx(0.005), "the stop is half a percent away: the whole capital, no more"
+    blocked = decide(ballot(7), context(model_age=2.0), CALIBRATION, RULES, stack=SURE)
+    assert (blocked.size, blocked.actionable) == (None, False)

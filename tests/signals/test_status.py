@@ -8,7 +8,7 @@ from django.utils.dateparse import parse_datetime
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.models import FeedState, Run
-from models_ml.models import ModelVersion, TrainingRun
+from models_ml.models import TrainingRun
 from models_ml.voters import SEATS
 from signals.consensus import SEVEN
 from signals.due import write_missed
@@ -17,6 +17,7 @@ from signals.pipeline import Rules
 from signals.publishing import save_rounds
 from signals.status import status
 from tests.factories_market import MINUTE, ballot, decided, instruments_of, make_run, store
+from tests.factories_models import candidate, crown
 
 pytestmark = pytest.mark.django_db
 KEYS = {"market", "clock", "feeds", "rounds", "votes", "signals", "outcomes", "models", "quality", "queues"}
@@ -95,12 +96,8 @@ def test_feeds_models_quality_and_queues(run: Run, now: datetime) -> None:
         venue=run.venue, instrument=btc, state="live", since=now, last_message_at=now, reconnects=2
     )
     FeedState.objects.create(venue=run.venue, state="down", since=now)
-    for state in ("champion", "retired"):
-        ModelVersion.objects.create(
-            venue=run.venue, market_class="crypto", voter="xgb", profile="quick", state=state, path="x", sha256="x",
-            features_hash="x", code_version="x", seed=7, threshold=0.1, metrics={"auc": 0.52, "state": state},
-            trained_from=now, trained_until=now, trained_at=now,
-        )  # fmt: skip
+    crown(candidate(run.venue, metrics={"auc": 0.52, "state": "champion"}))
+    candidate(run.venue, metrics={"auc": 0.9, "state": "candidate"})
     TrainingRun.objects.create(
         venue=run.venue, profile="quick", started_at=now, beat_at=now, voter="gru", done=2, total=4
     )

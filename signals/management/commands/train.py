@@ -15,11 +15,12 @@ from markets.runs import current_run
 from models_ml.models import ModelVersion, TrainingRun
 from models_ml.profiles import PROFILES, profile_of
 from models_ml.training import train
+from models_ml.voters import LOCAL_SEATS
 from signals.scoring import panel_score
 
 
 class Command(BaseCommand):
-    """Train every local voter; each takes its seat as soon as it is fitted."""
+    """Train local voters; the first takes an empty seat, any other is put to a registered test."""
 
     help = "Train the panel on the stored candles of one venue."
 
@@ -29,6 +30,8 @@ class Command(BaseCommand):
         parser.add_argument("--venue", default="", help="venue key; the current market by default")
         parser.add_argument("--until", default="", help="ISO time of the last candle to learn from")
         parser.add_argument("--instruments", nargs="*", default=[], help="symbols; all followed ones by default")
+        parser.add_argument("--seats", nargs="*", default=list(LOCAL_SEATS), choices=LOCAL_SEATS, help="voters")
+        parser.add_argument("--kind", default=ModelVersion.Kind.FULL, choices=ModelVersion.Kind.values)
         parser.add_argument("--seed", type=int, default=7)
         parser.add_argument("--json", action="store_true", dest="as_json")
 
@@ -51,6 +54,8 @@ class Command(BaseCommand):
                     score=panel_score,
                     until=until,
                     symbols=options["instruments"],
+                    seats=options["seats"],
+                    kind=options["kind"],
                     seed=options["seed"],
                     say=say,
                 )
@@ -67,7 +72,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"venue": venue.key, "profile": run.profile, "voters": rows}))
             return
         for row in rows:
-            later = row["later"]  # minutes that neither the fit nor its threshold ever met
+            later = row.get("later", {})  # minutes that neither the fit nor its threshold ever met
             auc = "n/a" if later.get("auc") is None else f"{later['auc']:.3f}"
             self.stdout.write(f"{row['class']:8} {row['voter']:14} later minutes n={later.get('n')} auc={auc}")
 

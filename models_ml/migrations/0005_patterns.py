@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("markets", "0003_run_background"),
-        ("models_ml", "0002_language_models"),
+        ("models_ml", "0004_tuning_tables"),
     ]
 
     operations = [
