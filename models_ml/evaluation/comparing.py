@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray
-from models_ml.evaluation.figures import Figures, Forecast, Outcomes, figures
+from models_ml.evaluation.figures import Figures, Forecast, Outcomes, figures, sure_rows
 from models_ml.validation.bootstrap import DAY_S, interval
 from models_ml.validation.metrics import auc, error_correlation, wilson
 from models_ml.validation.multiplicity import (
@@ -82,8 +82,9 @@ def cells(
     forecasts: Mapping[str, Forecast], seen: Outcomes, groups: Mapping[str, Bools]
 ) -> dict[str, dict[str, Figures]]:
     """Group → forecaster → figures over its rows, without intervals."""
+    sure = {name: sure_rows(forecast, seen) for name, forecast in forecasts.items()}
     return {
-        group: {name: figures(forecast, seen, rows) for name, forecast in forecasts.items()}
+        group: {name: figures(forecast, seen, rows, sure[name]) for name, forecast in forecasts.items()}
         for group, rows in groups.items()
     }
 

@@ -30,6 +30,7 @@ EDGE = 1e-6
 
 Figures = dict[str, Any]
 Bools = NDArray[np.bool_]
+Sure = dict[str, Bools]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,12 @@ class Forecast:
         return np.abs(self.said - 0.5)
 
 
-def figures(forecast: Forecast, seen: Outcomes, use: Bools | None = None) -> Figures:
-    """All figures over the rows in `use`, without intervals; see docs/evaluation.md for each key."""
+def figures(forecast: Forecast, seen: Outcomes, use: Bools | None = None, sure: Sure | None = None) -> Figures:
+    """All figures over the rows in `use`, without intervals; see docs/evaluation.md for each key.
+
+    `sure` are the forecast's `sure_rows`, where the caller has them already.
+    """
+    sure = sure or sure_rows(forecast, seen)
     chosen = np.isfinite(forecast.said) & (seen.labels >= 0)
     chosen &= True if use is None else use
     moved = chosen & seen.moved
@@ -106,8 +111,8 @@ def figures(forecast: Forecast, seen: Outcomes, use: Bools | None = None) -> Fig
     return (
         found
         | directions(forecast.said, seen, chosen)
-        | _sure(forecast, seen, chosen)
-        | _earned(forecast, seen, chosen)
+        | _sure(forecast, seen, chosen, sure)
+        | _earned(forecast, seen, chosen, sure)
     )
 
 
@@ -141,18 +146,21 @@ def directions(said: FloatArray, seen: Outcomes, chosen: Bools) -> Figures:
     return found
 
 
-def sure_rows(forecast: Forecast, seen: Outcomes, coverage: float) -> Bools:
-    """Rows above the threshold that was in force at the time."""
-    return surest(forecast.confidence, seen.times, coverage, before=forecast.late)
+def sure_rows(forecast: Forecast, seen: Outcomes) -> Sure:
+    """Rows above the threshold that was in force at the time, by name of the coverage."""
+    return {
+        name: surest(forecast.confidence, seen.times, coverage, before=forecast.late)
+        for name, coverage in COVERAGES.items()
+    }
 
 
-def _sure(forecast: Forecast, seen: Outcomes, chosen: Bools) -> Figures:
+def _sure(forecast: Forecast, seen: Outcomes, chosen: Bools, rows: Sure) -> Figures:
     """Accuracy among the surest, and the coverage reached: by thresholds that follow, and by frozen ones."""
     found: Figures = {}
     hits = (forecast.said > 0.5) == (seen.labels == 2)
     moved = chosen & seen.moved
     for name, coverage in COVERAGES.items():
-        sure = sure_rows(forecast, seen, coverage)
+        sure = rows[name]
         found[f"acc{name}"] = _share(hits & sure & moved, sure & moved)
         found[f"cov{name}"] = _share(sure & chosen, chosen)
         found[f"n{name}"] = int((sure & moved).sum())
@@ -163,11 +171,11 @@ def _sure(forecast: Forecast, seen: Outcomes, chosen: Bools) -> Figures:
     return found
 
 
-def _earned(forecast: Forecast, seen: Outcomes, chosen: Bools) -> Figures:
+def _earned(forecast: Forecast, seen: Outcomes, chosen: Bools, rows: Sure) -> Figures:
     """Net of payout and of costs, for every minute and for the surest fifth; a held position pays no costs."""
     side = np.where(chosen, np.nan_to_num(np.sign(forecast.said - 0.5)), 0).astype(np.int64)
     move = np.nan_to_num(seen.moves)
-    sure = np.where(sure_rows(forecast, seen, COVERAGES["20"]), side, 0)
+    sure = np.where(rows["20"], side, 0)
     found: Figures = {"net_payout": net_at_payout(side, move), "net_payout_20": net_at_payout(sure, move)}
     for cost in COSTS_BPS:
         paid = 0 if forecast.held else cost

@@ -22,7 +22,7 @@ from models_ml.evaluation.voting import LANES, SeatVotes, cast_all, panel_of, re
 from models_ml.features import VECTOR
 from models_ml.fitting import Score, decision_times
 from models_ml.samples import Samples
-from models_ml.validation.metrics import rise_given_move
+from models_ml.validation.metrics import auc, rise_given_move
 
 STACK, QUORUM = "stack", "quorum"
 THIRDS = ("low", "middle", "high")
@@ -185,9 +185,15 @@ def _quorum(panel: Panel, score: Score) -> Forecast:
 
 
 def _close_to_close(each: Sequence[Forecast], closing: Outcomes) -> Figures:
-    """Accuracy and area had the entry been the last close, which nobody gets."""
-    found = with_intervals([Forecast(one.said) for one in each], closing)
-    return {"acc_close": found["acc"], "auc_close": found["auc"]}
+    """Accuracy and area had the entry been the last close, which nobody gets; means over seeds."""
+    found: dict[str, list[float]] = {"acc_close": [], "auc_close": []}
+    for one in each:
+        use = closing.moved & np.isfinite(one.said)
+        area = auc(one.said[use], up := closing.labels[use] == 2)
+        if area is not None:
+            found["acc_close"].append(float(((one.said[use] > 0.5) == up).mean()))
+            found["auc_close"].append(area)
+    return {name: float(np.mean(values)) if values else None for name, values in found.items()}
 
 
 def risk_coverage(forecast: Forecast, seen: Outcomes) -> list[tuple[float, float]]:

@@ -23,7 +23,7 @@ AGAIN = (0.9, 0.1)
 LATE_ROWS = 120_000
 """Rows by which voters are weighed, evenly drawn from their slice."""
 WINDOWS = {"lstm": 12_000, "gru": 12_000, "transformer": 12_000, "cnn": 30_000, "cnn_lstm_book": 12_000}
-"""Windows that a net learns from on a CPU, evenly drawn: a set and a seed then take under 20 minutes on two cores."""
+"""Windows that a net learns from on a CPU, evenly drawn: they are meant for 20 minutes a set and seed on two cores."""
 TREE_ROWS = {"xgb": 150_000, "random_forest": 100_000}
 """Likewise the rows of each fit of the trees."""
 EPOCHS = 8

@@ -29,11 +29,12 @@ class DayDraws:
 
     @classmethod
     def of(cls, times: IntArray, *, draws: int = DRAWS, seed: int = 0) -> "DayDraws":
-        """From decision instants (N,), epoch seconds UTC."""
+        """From decision instants (N,), epoch seconds UTC. Under two days nothing can be drawn: all draws are NaN."""
         days, place = np.unique(times // DAY_S, return_inverse=True)
         drawn = np.random.default_rng(seed).integers(0, max(len(days), 1), (draws, len(days)))
         counts = np.zeros((draws, len(days)))
-        np.add.at(counts, (np.arange(draws)[:, None], drawn), 1.0)
+        if len(days) > 1:
+            np.add.at(counts, (np.arange(draws)[:, None], drawn), 1.0)
         return cls(place.astype(np.int64), counts)
 
     def means(self, values: FloatArray, use: Bools) -> FloatArray:

@@ -72,7 +72,7 @@ def recordings(folder: Path, *, mixed: bool = False) -> Path:
     folder.mkdir(exist_ok=True)
     for number, symbol in enumerate(("BTCUSDT", "ETHUSDT")):
         candles = walk(3 * DAY, seed=number, reversal=REVERSAL, tick=0.01)
-        write(folder, symbol, shuffled(candles) if mixed else candles)
+        write(folder, symbol, shuffled(candles, 1 + number) if mixed else candles)
     return folder
 
 
@@ -84,7 +84,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, str, Path
 
 def test_a_planted_signal_is_found_at_its_strength(planted: tuple[Report, str, Path]) -> None:
     report, _, _ = planted
-    low, high = report["stack"]["ci"] or (0, 1)
     error = 0.5 / np.sqrt(report["stack"]["n"])
     assert abs(report["stack"]["acc"] - BEST) < 2 * error + 0.01
     assert report["stack"]["auc"] > 0.6
@@ -92,7 +91,6 @@ def test_a_planted_signal_is_found_at_its_strength(planted: tuple[Report, str, P
     assert report["quorum"]["acc"] is None or report["quorum"]["n"] > 0
     assert report["baselines"]["anti_last_sign"]["acc"] > 0.6
     assert report["baselines"]["last_sign"]["acc"] < 0.4
-    assert low <= high
 
 
 def test_the_report_has_every_figure(planted: tuple[Report, str, Path]) -> None:

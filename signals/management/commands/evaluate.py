@@ -2,7 +2,6 @@
 
 import json
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from glob import glob
 from pathlib import Path
 from typing import IO, Any, cast
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from lib import clock
 from lib.errors import CandorError
 from markets.progress import bars
 from models_ml.evaluation.candle_sets import load_set
@@ -96,7 +96,7 @@ def _measured(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         tried = Log(Path(options["results"])).tried(of, configuration) if options["results"] else 1
         report = measure(one, plan, panel_score, tried=tried, lanes=options["lanes"], say=say)
     part = CHOICE if options["within"] < 1 else OPENING
-    today = datetime.now(UTC).date()
+    today = clock.wall_now().date()
     return report, line_of(
         report, of=of, part=part, configuration=configuration, at=today, commit=commit, note=options["note"]
     )

@@ -75,7 +75,7 @@ def test_frozen_thresholds_come_from_the_slice_before() -> None:
     assert found["cov20"] == pytest.approx(0.2, abs=0.03)
     assert "cov20_frozen" not in figures(forecast, seen)
     first_day = seen.times < MONDAY + 86_400
-    assert sure_rows(replace(forecast, late=late), seen, 0.2)[first_day].any()
+    assert sure_rows(replace(forecast, late=late), seen)["20"][first_day].any()
 
 
 def test_held_positions_pay_no_costs() -> None:

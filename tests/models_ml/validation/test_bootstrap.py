@@ -67,7 +67,9 @@ def test_differences_are_paired() -> None:
 
 def test_nothing_to_draw_has_no_interval() -> None:
     times = np.array([0, 60], dtype=np.int64)
-    draws = DayDraws.of(times, draws=10)
+    draws = DayDraws.of(times + np.array([0, DAY_S]), draws=10)
+    one_day = DayDraws.of(times, draws=10)
+    assert interval(one_day.means(np.ones(2), np.ones(2, dtype=bool))) is None
     nobody = np.zeros(2, dtype=bool)
     assert interval(draws.aucs(np.zeros(2), np.array([True, False]), nobody)) is None
     assert interval(draws.means(np.zeros(2), nobody)) is None
