@@ -68,7 +68,7 @@ def restore(owner_url: str, path: Path, name: str) -> None:
         try:
             _fill(owner_url, path, name)  # rights come with the dump; defaults set before would add to them
         except BaseException:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))  # FORCE is refused by autovacuum
             raise
 
 

@@ -40,6 +40,10 @@ class Market:
             self.sizes[series] = size(getattr(self, series))
         return self.sizes[series]
 
+    def newest(self, values: FloatArray, length: int) -> FloatArray:
+        """The end of a series (I, T) that windows of `length` over the rows wanted read."""
+        return values[:, max(values.shape[1] - self.rows - length + 1, 0) :]
+
     @cached_property
     def factor(self) -> FloatArray:
         """Mean return of the others, each turned as the dollar stands in the row's own pair."""
@@ -106,22 +110,22 @@ def moved(series: str, length: int) -> Callable[[Market], FloatArray]:
     """Sum of a return over `length` candles / (its root mean square over `LENGTH` √length)."""
 
     def of(market: Market) -> FloatArray:
-        values: FloatArray = getattr(market, series)
-        return ratio(rolling_sum(values, length), market.yardstick(series) * np.sqrt(length))
+        values = rolling_sum(market.newest(getattr(market, series), length), length)
+        return ratio(values, market.yardstick(series)[:, -values.shape[1] :] * np.sqrt(length))
 
     return of
 
 
 def before(series: str, steps: int) -> Callable[[Market], FloatArray]:
     """The return `steps` candles ago / its root mean square over `LENGTH` then."""
-    return lambda market: shifted(moved(series, 1)(market), steps)
+    return lambda market: shifted(ratio(getattr(market, series), market.yardstick(series)), steps)
 
 
 def tied(length: int) -> Callable[[Market], FloatArray]:
     """Correlation with the factor."""
 
     def of(market: Market) -> FloatArray:
-        x, y = market.factor, market.own
+        x, y = market.newest(market.factor, length), market.newest(market.own, length)
         both = np.isfinite(x * y)
         x, y = np.where(both, x, np.nan), np.where(both, y, np.nan)
         mean_x, mean_y = known_mean(x, length), known_mean(y, length)
@@ -136,7 +140,7 @@ def breadth(length: int) -> Callable[[Market], FloatArray]:
     """Share of the instruments that rose over `length` candles − share that fell."""
 
     def of(market: Market) -> FloatArray:
-        moves = rolling_sum(market.own, length)
+        moves = rolling_sum(market.newest(market.own, length), length)
         known = np.isfinite(moves)
         share = np.where(known, np.sign(moves), 0).sum(axis=0) / known.sum(axis=0)
         return np.where(known & (known.sum(axis=0) > OTHERS), share, np.nan)
@@ -148,7 +152,7 @@ def standing(series: Callable[[Market], FloatArray], length: int) -> Callable[[M
     """Rank of a return over `length` candles among the instruments: −1 weakest, 1 strongest; equals share a place."""
 
     def of(market: Market) -> FloatArray:
-        moves = rolling_sum(series(market), length)
+        moves = rolling_sum(market.newest(series(market), length), length)
         moves = moves[:, max(moves.shape[1] - market.rows, 0) :]
         known = np.isfinite(moves)
         count = known.sum(axis=0)
@@ -175,8 +179,9 @@ def dispersion(market: Market) -> FloatArray:
 
 def lead(market: Market) -> FloatArray:
     """Mean product of the factor a candle ago and the own return, over their sizes: > 0 where the market leads."""
-    led = shifted(market.factor, 1)
-    return ratio(known_mean(led * market.own, LENGTH), shifted(market.yardstick("factor"), 1) * market.yardstick("own"))
+    both = known_mean(market.newest(shifted(market.factor, 1) * market.own, LENGTH), LENGTH)
+    sizes = shifted(market.yardstick("factor"), 1) * market.yardstick("own")
+    return ratio(both, sizes[:, sizes.shape[1] - both.shape[1] :])
 
 
 CROSS_FEATURES: dict[str, tuple[str, str, Callable[[Market], FloatArray]]] = {

@@ -78,7 +78,7 @@ def record(length: int) -> Formula:
     def of(w: Window) -> FloatArray:
         return w.shared(
             f"record {length}",
-            lambda: rolling_mean(np.sign(followed(w)) * np.sign(shifted(w.returns, 1)), length),
+            lambda: rolling_mean(np.sign((w.close - w.open) * shifted(w.returns, 1)), length),
         )
 
     return of

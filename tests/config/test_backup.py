@@ -17,7 +17,7 @@ from config.backup import BackupError, restore, take
 from config.embedded import APP, OWNER
 from lib.sealed_files import MAGIC, PIECE, open_file, seal_file
 from lib.sealing import SealingError, new_key
-from tests.database import connect
+from tests.database import connect, drop_database
 from tests.people import Person
 
 whole = pytest.mark.django_db(transaction=True)
@@ -95,7 +95,7 @@ def name() -> Iterator[str]:
     chosen = f"candor_test_restored_{os.getpid()}"
     yield chosen
     with connect(OWNER) as server:
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(chosen)))
+        drop_database(server, chosen)
 
 
 @whole

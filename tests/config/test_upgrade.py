@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from config.embedded import OWNER, ROLE_SQL
-from tests.database import connect
+from tests.database import connect, drop_database
 
 ROOT = Path(__file__).parents[2]
 ROWS = """
@@ -38,7 +38,7 @@ def old(db: None) -> Iterator[str]:
         with connect(OWNER, name) as fresh:
             fresh.execute(ROLE_SQL)
         yield urlsplit(os.environ["DATABASE_OWNER_URL"])._replace(path=f"/{name}").geturl()
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(server, name)
 
 
 def migrate(url: str, *to: str) -> None:

@@ -14,7 +14,7 @@ from lib import clock
 from markets.models import Run
 from models_ml import challenges, judging, promotion
 from models_ml.challenges import REFRESH_MARGIN
-from models_ml.features import COLUMNS
+from models_ml.features import VECTOR
 from models_ml.models import Challenge, ModelVersion, Promotion
 from models_ml.samples import Samples
 from models_ml.storing import Origin, store
@@ -55,7 +55,7 @@ class Market:
         """Train on `learned` and enter: the first sits down, any other is put to its test."""
         middle = int(np.quantile(learned.index[:, 1], 0.8))
         early, late = learned.index[:, 1] < middle, learned.index[:, 1] >= middle
-        voter = XgbVoter(COLUMNS)
+        voter = XgbVoter(VECTOR)
         voter.fit(learned.pick(early), learned.pick(late), TINY)
         first = clock.from_epoch(int(learned.open_times[0]))
         origin = Origin(self.run.venue, "crypto", "tiny", kind, 7, first, REGISTERED, {})

@@ -8,7 +8,7 @@ import pytest
 
 from markets.venues.replay import RecordingError
 from models_ml.evaluation.candle_sets import UNSEEN, BadSet, CloseEntry, closing_labels, load_set, moves
-from models_ml.features import COLUMNS, LOOKBACK, build
+from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides
 from models_ml.fitting import decision_times
 from models_ml.validation.splits import PURGE_S
 from tests.models_ml.evaluation.recordings import DAY, MONDAY, walk, write
@@ -17,10 +17,10 @@ from tests.models_ml.evaluation.recordings import DAY, MONDAY, walk, write
 def test_features_are_those_of_live_training(tmp_path: Path) -> None:
     paths = [write(tmp_path, "BTCUSDT", walk(900, seed=1)), write(tmp_path, "ETHUSDT", walk(900, seed=2))]
     one = load_set(paths, cache=tmp_path / "cache")
-    expected = build(one.samples.open_times, one.samples.ohlcv).astype(np.float32)
+    expected = build_vector(one.samples.open_times, one.samples.ohlcv, dollar=dollar_sides(one.symbols))
     np.testing.assert_array_equal(one.samples.features, expected)
     assert one.symbols == ("BTC/USDT", "ETH/USDT")
-    assert one.samples.features.shape == (2, 900, len(COLUMNS))
+    assert one.samples.features.shape == (2, 900, len(VECTOR))
     np.testing.assert_array_equal(one.samples.market, [1, 2])
     assert len(one.train) + len(one.test) == 2 * 900 - 2 * PURGE_S // 60
 
@@ -93,7 +93,7 @@ def test_the_tail_of_the_training_part_warms_the_test_part_up(tmp_path: Path) ->
     one = load_set([first], [second], cache=tmp_path)
     row = one.samples.index[one.test[0], 1]
     assert row == 800
-    assert np.isfinite(one.samples.features[0, row, COLUMNS.index("deviation_240")])
+    assert np.isfinite(one.samples.features[0, row, VECTOR.index("deviation_240")])
 
 
 def test_an_instrument_never_seen_gets_the_neutral_number(tmp_path: Path) -> None:
