@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
-from models_ml.patterns.multiplicity import at_least, benjamini_hochberg
 from models_ml.patterns.named import FAMILIES, known_directions
 from models_ml.patterns.windows import LENGTHS, NAMES, NONE, codes, described
+from models_ml.validation.multiplicity import at_least, q_values
 from models_ml.validation.splits import time_ordered
 
 LEAST, SHARE = 10, 0.75
@@ -242,7 +242,7 @@ def _record(market: _Market, places: Places, direction: int) -> Record:
 
 
 def _gated(market: _Market, trials: list[Trial], tried: int, windows: int) -> Mined:
-    q = benjamini_hochberg(np.array([trial.p for trial in trials]), tried)
+    q = q_values(np.array([trial.p for trial in trials]), tried)
     judged = [replace(trial, q=float(value)) for trial, value in zip(trials, q, strict=True)]
     later = market.moves[:, market.later]
     moved = max(int((np.abs(later) > 0).sum()), 1)

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.values import FloatArray
+from markets.values import FloatArray, IntArray
 
 EULER_GAMMA = 0.5772156649015329
 BLOCK_DAYS = 2
@@ -95,14 +95,34 @@ def overfitting(performance: FloatArray, blocks: int = 16) -> float | None:
     return float(np.mean(below))
 
 
+def at_least(hits: IntArray, n: IntArray, rate: FloatArray) -> FloatArray:
+    """P(X ≥ hits) for X binomial(n, rate), exactly, (N,); 1 where nothing was tried."""
+    from scipy.special import bdtrc  # a worker's library
+
+    tail = np.where(hits <= 0, 1.0, bdtrc(np.maximum(hits - 1, 0), np.maximum(n, 1), rate))
+    return np.where(n > 0, tail, 1.0)
+
+
+def q_values(p: FloatArray, tried: int) -> FloatArray:
+    """Adjusted values q (N,) of the p values (N,) among `tried` trials; those that are not listed count as p = 1.
+
+    Rejecting q ≤ a keeps the expected share of false discoveries at a (Benjamini, Hochberg: JRSS B 57, 1995).
+
+    Raises:
+        ValueError: fewer trials than p values.
+    """
+    if tried < len(p):
+        raise ValueError(f"{len(p)} p values of {tried} trials: count every candidate that was tried")
+    order = np.argsort(p, kind="stable")
+    raised = p[order] * tried / (1 + np.arange(len(p)))
+    q = np.empty(len(p))
+    q[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    return q
+
+
 def benjamini_hochberg(p: FloatArray, level: float = 0.05) -> NDArray[np.bool_]:
-    """Which hypotheses (N,) are rejected with a false discovery rate of `level` (1995); NaN is never."""
-    known = np.flatnonzero(np.isfinite(p))
+    """Which hypotheses (N,) are rejected with a false discovery rate of `level`; NaN is never, and is no trial."""
+    known = np.isfinite(p)
     out = np.zeros(len(p), dtype=bool)
-    if not len(known):
-        return out
-    order = known[np.argsort(p[known], kind="stable")]
-    passed = np.flatnonzero(p[order] <= level * np.arange(1, len(order) + 1) / len(order))
-    if len(passed):
-        out[order[: passed[-1] + 1]] = True
+    out[known] = q_values(p[known], int(known.sum())) <= level
     return out

@@ -9,8 +9,8 @@ from scipy.stats import binom
 from markets.values import FloatArray, IntArray
 from models_ml.patterns import mining
 from models_ml.patterns.mining import FDR, LEAST, SHARE, Mined, Record, mine
-from models_ml.patterns.multiplicity import at_least, benjamini_hochberg
 from models_ml.patterns.windows import NONE, codes, described
+from models_ml.validation.multiplicity import at_least, q_values
 from models_ml.validation.splits import PURGE_S, BadSplit
 from tests.models_ml.features.walks import minutes, walk
 from tests.models_ml.patterns.planted import LENGTH, planted, shuffled
@@ -176,8 +176,8 @@ def test_tails_are_exact() -> None:
 
 def test_the_correction_counts_what_is_not_listed() -> None:
     p = np.array([0.01, 0.001, 0.04])
-    np.testing.assert_allclose(benjamini_hochberg(p, 3), [0.015, 0.003, 0.04])
-    np.testing.assert_allclose(benjamini_hochberg(p, 30), [0.15, 0.03, 0.4])
-    assert len(benjamini_hochberg(np.empty(0), 10)) == 0
+    np.testing.assert_allclose(q_values(p, 3), [0.015, 0.003, 0.04])
+    np.testing.assert_allclose(q_values(p, 30), [0.15, 0.03, 0.4])
+    assert len(q_values(np.empty(0), 10)) == 0
     with pytest.raises(ValueError, match="count every candidate"):
-        benjamini_hochberg(p, 2)
+        q_values(p, 2)
