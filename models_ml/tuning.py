@@ -78,7 +78,7 @@ class Found:
 
 
 def search(voter: str, samples: Samples, profile: Profile, *, study: str, trials: int, seed: int) -> Found:
-    """Run `trials` more trials of a study; the sizes in force are the first of it.
+    """Run `trials` more trials of a study, and tell the loss of the sizes in force beside its best.
 
     Raises:
         NotTunable: the voter has no search space.
