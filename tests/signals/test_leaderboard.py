@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from lib import clock
+from models_ml.models import TrainingRun
 from models_ml.voters import LOCAL_SEATS, SEATS
 from signals.leaderboard import LEAST_RANKED, heat_map, importances_of, ranked, standing_of, voter_line
 from tests.factories_market import make_run
@@ -68,6 +69,14 @@ def test_before_anything_was_trained_or_measured_it_says_what_will_come() -> Non
     said = page()
     assert "No model has been trained and no vote measured yet" in said
     assert "No training yet." in said
+
+
+def test_a_training_before_its_first_step_says_that_it_starts() -> None:
+    now = clock.wall_now()
+    TrainingRun.objects.create(venue=make_run("simulated").venue, profile="quick", started_at=now, beat_at=now)
+    said = page()
+    assert ">starting</span>" in said
+    assert "0 of 0" not in said
 
 
 def test_before_the_first_measurement_the_models_are_there() -> None:
