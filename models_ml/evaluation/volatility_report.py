@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models_ml.volatility_evaluation import BAR, Scored
+from models_ml.evaluation.volatility import BAR, Scored
 
 TITLES = {
     "forecast": "the forecast",

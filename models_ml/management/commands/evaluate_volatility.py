@@ -13,11 +13,11 @@ from lib import clock
 from lib.errors import CandorError
 from models_ml.agents.sizing_rl import STEPS
 from models_ml.agents.volatility_forecast import HORIZONS
-from models_ml.context_evaluation import Asked, judge_moves, judge_regime, judge_sizing
-from models_ml.recordings import RecordedSet, read_set
+from models_ml.evaluation.context import Asked, judge_moves, judge_regime, judge_sizing
+from models_ml.evaluation.recordings import RecordedSet, read_set
+from models_ml.evaluation.volatility import Order, Scored, evaluate
+from models_ml.evaluation.volatility_report import keep, table
 from models_ml.storing import code_version
-from models_ml.volatility_evaluation import Order, Scored, evaluate
-from models_ml.volatility_report import keep, table
 
 
 class Command(BaseCommand):
