@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 
 from models_ml.agents.sentiment import LABELS, SentimentError
 from models_ml.agents.sentiment_linear import Settings
+from models_ml.evaluation.sources import commit_of
 from models_ml.sentences import read_sentences
-from models_ml.validation.openings import commit, remember
+from models_ml.validation.openings import remember
 from models_ml.validation.sentiment import (
     accuracy_and_f1,
     calibration_error,
@@ -143,7 +144,7 @@ def test_a_split_that_leaves_nothing_is_refused(sentences: Path, split: float, s
 
 def test_an_opening_names_its_commit(tmp_path: Path) -> None:
     record = remember(tmp_path / "a" / "x.json", {"n": 1}, {"r": 2})
-    assert record["openings"][0]["commit"] == commit()
+    assert record["openings"][0]["commit"] == commit_of(Path(__file__).parent)
     assert json.loads((tmp_path / "a" / "x.json").read_text()) == record
 
 
