@@ -26,6 +26,7 @@ class Profile:
     history_rows: int = 500_000  # minutes of all instruments whose features are built, all slices together
     # rows and loop of the nets
     max_rows: int = 60_000
+    line_rows: int = 250_000  # for the linear part of a net
     epochs: int = 2
     patience: int = 2
     batch: int = 256
@@ -33,14 +34,14 @@ class Profile:
     min_rows: int = 500
     judge_rows: int = 60_000  # of the validation and of the calibration slice, for thresholds, figures and calibration
     # trees
-    tree_rows: int = 1_000_000
+    tree_rows: int = 2_000_000
     xgb_trees: int = 500
     xgb_depth: int = 8
-    xgb_rate: float = 0.02
+    xgb_rate: float = 0.03
     forest_trees: int = 200
     forest_depth: int = 12
     forest_leaf: int = 200
-    forest_rows: int = 60_000  # a tree
+    forest_rows: int = 40_000  # a tree
     # nets
     lstm_layers: int = 3
     lstm_width: int = 256
@@ -66,6 +67,7 @@ QUICK = replace(
     history_days=4,
     history_rows=60_000,
     max_rows=10_000,
+    line_rows=30_000,
     epochs=4,
     patience=1,
     batch=256,
@@ -98,6 +100,7 @@ FULL = replace(
     history_days=365,
     history_rows=10_000_000,
     max_rows=10_000_000,
+    line_rows=1_000_000,
     tree_rows=10_000_000,
     judge_rows=200_000,
     epochs=40,

@@ -1,4 +1,4 @@
-"""The stacker's small XGBoost: whom to believe when, over votes, context and instrument."""
+"""The stacker's small XGBoost: what the regression misses of whom to believe when, over votes, context, instrument."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
-from models_ml.agents.linear import gains
-from models_ml.agents.logistic import logit, row_losses
+from models_ml.agents.logistic import row_losses
+from models_ml.validation.comparison import gains
 from models_ml.voters.base import CorruptArtifact
 
 if TYPE_CHECKING:
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 FILE = "stack.ubj"
 MOST_TREES, PATIENCE = 300, 30
+SURE = 2.0
 HELD_SHARE = 0.2
 """The latest share of the rows, which says how many trees are enough."""
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """Trees over (votes, context, instrument), or none where not one of them helped."""
+    """Trees over (votes, context, instrument) that add to the regression, or none where they add nothing sure."""
 
     booster: "xgboost.Booster | None"
     trees: int
@@ -31,31 +32,47 @@ class Boosted:
 
     @classmethod
     def choose(
-        cls, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_], seed: int
+        cls,
+        odds: FloatArray,
+        context: FloatArray,
+        market: IntArray,
+        up: NDArray[np.bool_],
+        start: FloatArray,
+        seed: int,
     ) -> "Boosted":
-        """Grow while the latest rows, which are not learned from, gain by it; rows must be in order of time."""
+        """Grow from `start` (N,), the regression's log-odds, while the latest rows gain; rows in order of time.
+
+        Those rows are not learned from. Trees that gain no more on them than `SURE` standard errors are left out: the
+        number of them was chosen there.
+        """
         import xgboost  # seconds to import, and only workers need it
 
         markets = np.unique(market)
         cut = max(1, int((1 - HELD_SHARE) * len(up)))
         table = _table(odds, context, market, markets)
-        held = xgboost.DMatrix(table[cut:], up[cut:].astype(np.float32), nthread=1)
+        held = _matrix(table[cut:], start[cut:], up[cut:])
         booster = xgboost.train(
             _settings(cut, seed),
-            xgboost.DMatrix(table[:cut], up[:cut].astype(np.float32), weight=_even(up[:cut]), nthread=1),
+            _matrix(table[:cut], start[:cut], up[:cut]),
             num_boost_round=MOST_TREES,
             evals=[(held, "later")],
             early_stopping_rounds=PATIENCE,
             verbose_eval=False,
         )
         trees = int(booster.best_iteration) + 1
-        said = logit(np.asarray(booster[:trees].predict(held), dtype=np.float64))
-        if not gains(row_losses(np.zeros(len(said)), up[cut:]) - row_losses(said, up[cut:])):
+        said = np.asarray(booster[:trees].predict(held, output_margin=True), dtype=np.float64)
+        if not gains(row_losses(start[cut:], up[cut:]) - row_losses(said, up[cut:]), SURE):
             return cls(None, 0, markets)
         return cls(booster[:trees], trees, markets)
 
     def again(
-        self, odds: FloatArray, context: FloatArray, market: IntArray, up: NDArray[np.bool_], seed: int
+        self,
+        odds: FloatArray,
+        context: FloatArray,
+        market: IntArray,
+        up: NDArray[np.bool_],
+        start: FloatArray,
+        seed: int,
     ) -> "Boosted":
         """As many trees, grown from these rows."""
         if not self.trees:
@@ -63,16 +80,15 @@ class Boosted:
         import xgboost
 
         markets = np.unique(market)
-        table = _table(odds, context, market, markets)
-        data = xgboost.DMatrix(table, up.astype(np.float32), weight=_even(up), nthread=1)
+        data = _matrix(_table(odds, context, market, markets), start, up)
         return Boosted(xgboost.train(_settings(len(up), seed), data, num_boost_round=self.trees), self.trees, markets)
 
     def __call__(self, odds: FloatArray, context: FloatArray, market: IntArray) -> FloatArray:
-        """Log-odds (N,); 0 without trees."""
+        """What is added to the regression's log-odds (N,); 0 without trees."""
         if self.booster is None or not len(odds):
             return np.zeros(len(odds))
-        said = self.booster.inplace_predict(_table(odds, context, market, self.markets))
-        return logit(np.asarray(said, dtype=np.float64))
+        table = _table(odds, context, market, self.markets)
+        return np.asarray(self.booster.inplace_predict(table, predict_type="margin"), dtype=np.float64)
 
     def as_json(self) -> dict[str, Any]:
         """What the file of trees does not say."""
@@ -114,6 +130,13 @@ def _settings(rows: int, seed: int) -> dict[str, Any]:
         "base_score": 0.5,
         "seed": seed,
     }
+
+
+def _matrix(table: NDArray[np.float32], start: FloatArray, up: NDArray[np.bool_]) -> "xgboost.DMatrix":
+    """Rows with what happened and where their log-odds start."""
+    import xgboost
+
+    return xgboost.DMatrix(table, up.astype(np.float32), weight=_even(up), base_margin=start, nthread=1)
 
 
 def _table(odds: FloatArray, context: FloatArray, market: IntArray, markets: IntArray) -> NDArray[np.float32]:

@@ -24,6 +24,8 @@ LINE_MINUTES = 2_000.0
 PRIOR_MINUTES = 5_000.0
 """Minutes that the former slope and intercept count for. Evidence is counted in minutes, not in rows: the instruments
 of a venue move together, and a day of thirteen of them is no fortnight."""
+STEADY = 10.0
+"""How much firmer the former intercept stands than the former slope: a week that rose is no forecast of the next."""
 LEAST_SLOPE = 0.05
 """A bad stretch makes scores mean little; it does not make them all the same."""
 
@@ -57,7 +59,7 @@ class Calibrator:
             return former
         start = former.intercept + former.slope * scores
         spread = float(np.mean(scores**2))
-        ridge = 0.25 * PRIOR_MINUTES * np.array([1.0, spread]) / minutes + 1e-12
+        ridge = 0.25 * PRIOR_MINUTES * np.array([STEADY, spread]) / minutes + 1e-12
         added = fit_logistic(np.stack([np.ones(len(scores)), scores], axis=1), up, ridge, offset=start)
         intercept, slope = former.intercept + added[0], max(former.slope + added[1], LEAST_SLOPE)
         return cls(float(intercept), float(slope), *_steps(intercept + slope * scores, up, minutes))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.logistic import fit_logistic, row_losses
+from models_ml.validation.comparison import gains
 
 CLIP = 5.0
 """Deviations beyond which a value of the context says no more."""
@@ -25,8 +26,6 @@ BELIEF, BELIEF_ROWS = 0.5, 20_000.0
 """The share of the mean vote's log-odds that is believed beforehand, and the rows that this belief counts for."""
 LEAST_BELIEF = 0.05
 """However wrong a few days were, the mean vote is not turned round."""
-BLOCKS = 48
-"""Stretches of time over which a gain and its standard error are told."""
 FOLDS = 3
 CHOICE_ROWS = 60_000
 """Rows, evenly spaced in time, on which penalties are compared."""
@@ -166,12 +165,6 @@ def _worth(candidates: list[Linear], rows: FloatArray, market: IntArray, up: NDA
         if gains(best_losses - losses):
             best, best_losses = one, losses
     return best
-
-
-def gains(differences: FloatArray) -> bool:
-    """Whether the mean of rows in order of time is above its standard error, told over `BLOCKS` stretches of them."""
-    parts = np.array([part.mean() for part in np.array_split(differences, BLOCKS) if len(part)])
-    return bool(parts.mean() > parts.std(ddof=1) / np.sqrt(len(parts))) if len(parts) > 1 else False
 
 
 def _mean(odds: FloatArray) -> FloatArray:

@@ -1,9 +1,10 @@
 """The stacker: from nine votes and their context to one calibrated probability.
 
-A regularised logistic regression on the log-odds of the votes and a small XGBoost over votes and context, averaged in
-log-odds. The regression starts from the mean vote and lets single voters and instruments depart from it as far as their
-own record supports, so that a copy of a voter changes little and an instrument never seen gets what all share. Ties
-are their own outcome: everything here is about P(up | moved), and `TieRates` says how often nothing moves.
+A regularised logistic regression on the log-odds of the votes, and a small XGBoost over votes and context that starts
+from it and is left out where it adds nothing sure. The regression starts from the mean vote and lets single voters and
+instruments depart from it as far as their own record supports, so that a copy of a voter changes little and an
+instrument never seen gets what all share. Ties are their own outcome: everything here is about P(up | moved), and
+`TieRates` says how often nothing moves.
 """
 
 import json
@@ -30,7 +31,7 @@ from models_ml.voters.trees import TieRates
 if TYPE_CHECKING:
     from models_ml.samples import Samples
 
-FILE, FORMAT = "stack.json", 1
+FILE, FORMAT = "stack.json", 2
 SURE_OF_NOTHING = 0.02
 """A vote counts as at most this far from certain: one voter's certainty is never the panel's."""
 CALIBRATION_SHARE = 0.25
@@ -110,19 +111,20 @@ class Stack:
             raise NotEnoughData("all decisions to learn from fall into one minute: wait")
         columns = Columns.learn(odds[early], around[early])
         linear = Linear.choose(columns, odds[early], around[early], markets[early], up[early])
-        boosted = Boosted.choose(odds[early], around[early], markets[early], up[early], seed)
-        unseen = (
-            linear(odds[late], around[late], markets[late]) + boosted(odds[late], around[late], markets[late])
-        ) / 2
+        start = linear(odds[early], around[early], markets[early])
+        boosted = Boosted.choose(odds[early], around[early], markets[early], up[early], start, seed)
+        later = odds[late], around[late], markets[late]
+        unseen = linear(*later) + boosted(*later)
         calibrator = Calibrator.learn(
             unseen, up[late], Calibrator(intercept=_climate(up[early])), minutes=len(np.unique(when[late]))
         )
+        whole = linear.again(odds, around, markets, up)
         return cls(
             tuple(seats),
             tuple(context_names),
             tuple(heard.tolist()),
-            linear.again(odds, around, markets, up),
-            boosted.again(odds, around, markets, up, seed),
+            whole,
+            boosted.again(odds, around, markets, up, whole(odds, around, markets), seed),
             calibrator,
             nonconformity(calibrator(unseen)[0], up[late]),
             TieRates.learn(market[known], labels[known]),
@@ -134,7 +136,7 @@ class Stack:
         """Log-odds (N,) before calibration; NaN where no voter was heard."""
         odds = vote_log_odds(votes)[:, np.array(self.heard)]
         around = context.astype(np.float64)
-        said = (self.linear(odds, around, market) + self.boosted(odds, around, market)) / 2
+        said = self.linear(odds, around, market) + self.boosted(odds, around, market)
         return np.where(np.isfinite(odds).any(axis=1), said, np.nan)
 
     def predict(self, votes: FloatArray, context: FloatArray, market: IntArray) -> FloatArray:

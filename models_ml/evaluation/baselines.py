@@ -17,7 +17,7 @@ from models_ml.features import VECTOR
 from models_ml.samples import Samples
 
 KNOWN = "known_baseline"
-MOST_ROWS = 600_000
+MOST_ROWS = 2_500_000
 """Rows that the fitted ones learn from, evenly drawn."""
 LEAST_LEAN = 1e-4
 RIDGE = 1e-4
@@ -155,12 +155,19 @@ def _instruments(samples: Samples) -> FloatArray:
     return np.asarray((samples.index[:, 0, None] == np.arange(len(samples.ohlcv))).astype(np.float64))
 
 
+def _telling(rows: FloatArray) -> NDArray[np.bool_]:
+    """Columns (F,) with more than one known value: currencies have no volume."""
+    return np.asarray(np.fmin.reduce(rows, axis=0) < np.fmax.reduce(rows, axis=0))
+
+
 def _logistic(rows: FloatArray, up: NDArray[np.bool_], asked: FloatArray) -> FloatArray:
     """Logistic regression on columns of unit size, unknown values at their mean."""
+    told = _telling(rows)
+    rows, asked = rows[:, told], asked[:, told]
     centre, spread = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
 
     def ready(values: FloatArray) -> FloatArray:
-        scaled = np.clip(np.nan_to_num((values - centre) / np.where(spread > 0, spread, 1.0)), -CLIP, CLIP)
+        scaled = np.clip(np.nan_to_num((values - centre) / spread), -CLIP, CLIP)
         return np.concatenate([scaled, np.ones((len(values), 1))], axis=1)
 
     return sigmoid(ready(asked) @ fit_logistic(ready(rows), up, RIDGE))
@@ -171,6 +178,8 @@ def _boosted(rows: FloatArray, up: NDArray[np.bool_], asked: FloatArray, **setti
     from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import, and only evaluations need it
     from threadpoolctl import threadpool_limits
 
+    told = _telling(rows)
+    rows, asked = rows[:, told], asked[:, told]
     with threadpool_limits(1):  # on a busy machine its threads wait for each other and do nothing else
         model = HistGradientBoostingClassifier(random_state=0, **settings).fit(rows, up)
         return np.asarray(model.predict_proba(asked)[:, 1], dtype=np.float64)

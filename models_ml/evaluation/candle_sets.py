@@ -103,11 +103,11 @@ def load_set(
     keys = [*seen, *sorted({_key(one) for one in judged} - set(seen))]
     names = tuple(key.split(" ", 1)[1] for key in keys)
     times, ohlcv = lay_out([*learned, *judged], keys)
-    keep = round(within * len(times))
-    times, ohlcv = times[:keep], ohlcv[:, :keep]
-    digest = digest_of([path.name for path in (*train, *test)], *train, *test, FEATURES_HASH, within, FEATURES_CODE)
-    kept = cache / f"{digest}.npy"
-    features = cached_features(times, ohlcv, names, kept, say)
+    content = digest_of([path.name for path in (*train, *test)], *train, *test, FEATURES_HASH, FEATURES_CODE)
+    kept = cache / f"{content}.npy"
+    features = cached_features(times, ohlcv, names, kept, say)  # of all: a row knows nothing of those after it
+    keep, digest = round(within * len(times)), digest_of(content, within)
+    times, ohlcv, features = times[:keep], ohlcv[:, :keep], features[:, :keep]
     market = np.array([place + 1 if place < len(seen) else UNSEEN for place in range(len(keys))], dtype=np.int64)
     rows = np.argwhere(np.isfinite(ohlcv[..., 3]))
     samples = samples_of(CloseEntry if entry == "close" else Samples, times, ohlcv, features, market, rows, names)

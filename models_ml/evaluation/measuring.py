@@ -25,6 +25,8 @@ from models_ml.samples import Samples
 from models_ml.validation.metrics import auc, rise_given_move
 
 STACK, QUORUM = "stack", "quorum"
+MEANS = ("simple_mean", "weighted_mean")
+"""Other ways to hear the same votes: printed and compared with, but no baseline of those votes."""
 THIRDS = ("low", "middle", "high")
 VOLATILITY, TREND = "deviation_60", "straightness_60"
 """Columns by whose thirds in the training part the test is parted: how wild and how straight the last hour was."""
@@ -87,7 +89,8 @@ def _report(
     for name, each in groups.items():
         table[name] |= _close_to_close(each, closing)
     rivals = [name for name in groups if name not in (STACK, QUORUM, *seats)]
-    best, best_voter = strongest(rivals, table), strongest(seats, table)
+    best = strongest([name for name in rivals if name not in MEANS], table)
+    best_voter = strongest(seats, table)
     first = {name: each[0] for name, each in groups.items()}
     against = {name: paired(groups[STACK], groups[name], seen) for name in (*rivals, *seats)}
     apart = _taken_apart(one, slices, seen)
@@ -147,7 +150,7 @@ def _groups(
         for seat in seats:
             votes = panel.votes[seat]
             groups.setdefault(seat, []).append(Forecast(_rise(votes.test), votes.before, votes.test))
-        for name, of in (("simple_mean", mean_vote), ("weighted_mean", _weighted)):
+        for name, of in zip(MEANS, (mean_vote, _weighted), strict=True):
             groups.setdefault(name, []).append(Forecast(of(panel.test.votes)))
     for name, said in baselines.read(plan.folder).items():
         groups[name] = [Forecast(said, held=name in baselines.HELD)]

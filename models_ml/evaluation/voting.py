@@ -141,6 +141,8 @@ def _votes(
             samples, slices.train_again, slices.validation_again, seat, seed, profile, on_step
         )
         report = {**report, "again": again}
+    else:
+        voter.renew(samples.pick(slices.train_again), samples.pick(slices.validation_again))
     latest = thin(samples.pick(slice_before), profile.judge_rows, seed)
     before = confidence(voter.predict(latest)), decision_times(latest)
     return SeatVotes(late, late_threshold, voter.predict(samples.pick(slices.test)), threshold, before), report

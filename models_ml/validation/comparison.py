@@ -17,6 +17,8 @@ LEAST_BLOCKS = 12
 """Fewer blocks and there is no interval, so no test is won."""
 LEAST_SKILL = 1e-6
 """What a candidate has to gain over the best constant: more than rounding. The database asks the same."""
+STRETCHES = 48
+"""Parts of a slice over which `gains` tells a mean and its standard error."""
 Z95 = 1.959963984540054
 OUTCOMES = 3
 
@@ -105,3 +107,12 @@ LOSSES: dict[str, Callable[[FloatArray, Labels], FloatArray]] = {"brier": brier_
 def _filled(probabilities: FloatArray, base: FloatArray) -> FloatArray:
     spoke = np.asarray(np.isfinite(probabilities).all(axis=1))
     return np.where(spoke[:, None], probabilities, base)
+
+
+def gains(differences: FloatArray, errors: float = 1.0) -> bool:
+    """Whether the mean of rows (N,) in order of time is above so many standard errors, told over `STRETCHES` of them.
+
+    The minutes of many instruments move together, so a hundred thousand rows may be three days and know very little.
+    """
+    parts = np.array([part.mean() for part in np.array_split(differences, STRETCHES) if len(part)])
+    return bool(parts.mean() > errors * parts.std(ddof=1) / np.sqrt(len(parts))) if len(parts) > 1 else False

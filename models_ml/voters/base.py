@@ -17,11 +17,14 @@ from models_ml.profiles import Profile
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.votes import AbstainReason
 
-FINITE_SHARE = 0.9
-"""A column is read when it is known in this share of the last quarter of the training rows."""
-MISSING_SHARE = 0.1
-"""Share of a row's columns that may be unknown. One lost candle blinds the long look-backs for a day, and a flat
-candle has no body share: neither is a reason for silence, but a row that lacks more is not read."""
+FINITE_SHARE = 0.05
+"""A column is read when it is known in this share of the last quarter of the training rows: where quiet minutes have no
+candle, the long look-backs are known in a third of them and say much there."""
+CORE_SHARE = 0.9
+"""Columns that are known in this share of them are the core of what a voter reads."""
+MISSING_SHARE = 0.5
+"""Share of its core that a row may lack: a lost candle blinds some columns for an hour, which is no reason for silence,
+but a row that lacks more than half of what nearly every row has is not read."""
 
 CROSS_GROUP = "cross_asset"
 """What the group of columns is called that needs the other instruments."""
@@ -87,6 +90,10 @@ class Voter(ABC):
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
 
+    def renew(self, *parts: Samples) -> None:
+        """Learn again what is learned in seconds, from rows of later days too; a voter may have nothing of the kind."""
+        del parts
+
     def reads(self) -> IntArray:
         """Positions in `columns` of the features it reads; none for a voter that looks at candles or books only."""
         return np.empty(0, dtype=np.int64)
@@ -127,8 +134,8 @@ def log_loss(probabilities: FloatArray, labels: NDArray[np.int8]) -> float:
     return float(-np.log(np.maximum(picked, 1e-12)).mean())
 
 
-def usable_columns(train: Samples, view: IntArray) -> IntArray:
-    """The columns of `view` that are known in nearly all of the last quarter of the training rows.
+def usable_columns(train: Samples, view: IntArray, share: float = FINITE_SHARE) -> IntArray:
+    """The columns of `view` that are known in at least `share` of the last quarter of the training rows.
 
     The first rows of a history lack the long look-backs, and a venue without volume lacks volume columns for ever:
     the last quarter tells the two apart.
@@ -136,8 +143,17 @@ def usable_columns(train: Samples, view: IntArray) -> IntArray:
     if not len(train):
         return view[:0]
     late = train.pick(np.argsort(train.index[:, 1], kind="stable")[-max(len(train) // 4, 1) :])
-    chosen: IntArray = view[np.isfinite(late.matrix(view)).mean(axis=0) >= FINITE_SHARE]
+    chosen: IntArray = view[np.isfinite(late.matrix(view)).mean(axis=0) >= share]
     return chosen
+
+
+def core_columns(train: Samples, chosen: IntArray, columns: tuple[str, ...]) -> IntArray:
+    """Those of the chosen columns that nearly every row knows, and an instrument knows by itself.
+
+    A shard without others is no reason for silence, so columns of other instruments are not among them.
+    """
+    own = np.array([columns[place] not in CROSS_COLUMNS for place in chosen], dtype=bool)
+    return usable_columns(train, chosen[own], CORE_SHARE)
 
 
 def columns_of(columns: tuple[str, ...], groups: tuple[str, ...]) -> IntArray:
@@ -147,13 +163,7 @@ def columns_of(columns: tuple[str, ...], groups: tuple[str, ...]) -> IntArray:
     return np.array([place for place, name in enumerate(columns) if name in names], dtype=np.int64)
 
 
-def own_columns(columns: tuple[str, ...], chosen: IntArray) -> NDArray[np.bool_]:
-    """Which of the chosen columns an instrument knows by itself: a shard without others is no reason for silence."""
-    return np.array([columns[place] not in CROSS_COLUMNS for place in chosen], dtype=bool)
-
-
-def readable_rows(features: NDArray[np.float32], counted: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-    """Rows (N,) of which few of the `counted` columns are unknown and none is infinite."""
-    missing = np.isnan(features if counted is None else features[:, counted])
-    few = missing.mean(axis=1) <= MISSING_SHARE if missing.shape[1] else np.ones(len(features), dtype=bool)
+def readable_rows(core: NDArray[np.float32], features: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Rows (N,) that lack few of their `core` columns and have no infinite feature."""
+    few = np.isnan(core).mean(axis=1) <= MISSING_SHARE if core.shape[1] else np.ones(len(core), dtype=bool)
     return np.asarray(few & ~np.isinf(features).any(axis=1))

@@ -1,6 +1,6 @@
 """A ridge regression: the part of a voter that is best when the signal is small and straight."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,27 +29,40 @@ class Linear:
     def learn(cls, rows: NDArray[np.float32], target: FloatArray, times: Sequence[float] = ()) -> Self:
         """Fit to rows (N, F) and targets (N, outputs), whose means are left out: drift is no forecast.
 
-        `times` (outputs,) is what the penalty of each output is multiplied with, 1 by default: rows that share what
-        they are to say are fewer than they look.
+        `times` as in `fitted`.
         """
+        goal = target - target.mean(axis=0)
+        blocks = ((rows[first : first + CHUNK], goal[first : first + CHUNK]) for first in range(0, len(rows), CHUNK))
+        return cls.scaled(rows).fitted(blocks, times or [1.0] * target.shape[1])
+
+    @classmethod
+    def scaled(cls, rows: NDArray[np.float32]) -> Self:
+        """Centre and scale of rows (N, F), and no output yet."""
         known = np.isfinite(rows)
         count = np.maximum(known.sum(axis=0), 1)
         centre = np.where(known, rows, 0).sum(axis=0, dtype=np.float64) / count
         spread = np.sqrt(
             np.where(known, (rows - centre.astype(np.float32)) ** 2, 0).sum(axis=0, dtype=np.float64) / count
         )
-        start = cls(centre, np.where(spread > 0, spread, 1.0), np.zeros((target.shape[1], rows.shape[1])))
-        goal = target - target.mean(axis=0)
-        gram, moment = np.zeros((rows.shape[1],) * 2), np.zeros((rows.shape[1], target.shape[1]))
-        for first in range(0, len(rows), CHUNK):
-            x = start.standard(rows[first : first + CHUNK]).astype(np.float64)
-            gram += x.T @ x
-            moment += x.T @ goal[first : first + CHUNK]
-        weights = np.empty((target.shape[1], rows.shape[1]))
-        for output, factor in enumerate(times or np.ones(target.shape[1])):
-            penalty = factor * STRENGTH * len(rows) * np.eye(len(gram))
-            weights[output] = np.linalg.solve(gram + penalty, moment[:, output])
-        return cls(start.centre, start.scale, weights)
+        return cls(centre, np.where(spread > 0, spread, 1.0), np.zeros((0, rows.shape[1])))
+
+    def fitted(self, blocks: Iterable[tuple[NDArray[np.float32], FloatArray]], times: Sequence[float]) -> Self:
+        """The same scale with weights for blocks of rows (n, F) and centred targets (n, outputs), each read once.
+
+        `times` (outputs,) is what the penalty of each output is multiplied with: rows that share what they are to say
+        are fewer than they look.
+        """
+        width, count = len(self.centre), 0
+        gram, moment = np.zeros((width, width)), np.zeros((width, len(times)))
+        for rows, target in blocks:
+            x = self.standard(rows)
+            gram += x.T @ x  # summed in double precision; a block is short enough for single
+            moment += x.T.astype(np.float64) @ target
+            count += len(rows)
+        weights = np.empty((len(times), width))
+        for output, factor in enumerate(times):
+            weights[output] = np.linalg.solve(gram + factor * STRENGTH * count * np.eye(width), moment[:, output])
+        return type(self)(self.centre, self.scale, weights)
 
     def standard(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Inputs (N, F) in standard deviations, 0 where unknown."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 from markets.values import IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
-from models_ml.voters.base import CROSS_GROUP, NotEnoughData, columns_of, own_columns, readable_rows, usable_columns
+from models_ml.voters.base import CROSS_GROUP, NotEnoughData, columns_of, core_columns, readable_rows, usable_columns
 from models_ml.voters.sequences import CHANNELS, CONTEXT, CandleView, context, describe, readable, upside_down
 from models_ml.voters.torch_loop import FAR, MARKET_WIDTH, Arrays, LeanNet, NetVoter
 
@@ -58,15 +58,16 @@ class Lstm(LeanNet):
 
 
 class _View:
-    def __init__(self, samples: Samples, length: int, chosen: IntArray, counted: NDArray[np.bool_]) -> None:
-        self.samples, self.chosen, self.counted = samples, chosen, counted
+    def __init__(self, samples: Samples, length: int, chosen: IntArray, core: IntArray) -> None:
+        self.samples, self.chosen = samples, chosen
+        self.core = np.flatnonzero(np.isin(chosen, core))
         self.candles = CandleView(samples, 1, length)
 
     def read(self, rows: IntArray) -> tuple[Arrays, NDArray[np.bool_]]:
         candles = self.candles.cut(rows)
         channels, volatility, missing = describe(candles)
         features = self.samples.pick(rows).matrix(self.chosen)
-        known = readable(candles, missing) & readable_rows(features, self.counted)
+        known = readable(candles, missing) & readable_rows(features[:, self.core], features)
         return (channels, features, context(self.samples, rows, volatility)), known
 
     def mirror(self, inputs: Arrays) -> Arrays:
@@ -87,7 +88,8 @@ class LstmVoter(NetVoter):
             raise NotEnoughData(f"voter {self.key!r}: no feature column is known: load more candles")
         sizes = {"width": profile.lstm_width, "layers": profile.lstm_layers, "window": profile.lstm_window}
         ruled = np.flatnonzero(np.isin(chosen, columns_of(self.columns, LINE_GROUPS)))
-        return sizes | {"chosen": chosen.tolist(), "ruled": ruled.tolist()}
+        core = core_columns(train, chosen, self.columns)
+        return sizes | {"chosen": chosen.tolist(), "ruled": ruled.tolist(), "core": core.tolist()}
 
     def build(self, shape: dict[str, Any], markets: int) -> Lstm:
         """See `NetVoter.build`."""
@@ -95,15 +97,12 @@ class LstmVoter(NetVoter):
 
     def view(self, samples: Samples) -> _View:
         """See `NetVoter.view`."""
-        chosen = np.array(self.shape["chosen"])
-        return _View(samples, self.shape["window"], chosen, own_columns(self.columns, chosen))
+        chosen, core = (np.array(self.shape[name], dtype=np.int64) for name in ("chosen", "core"))
+        return _View(samples, self.shape["window"], chosen, core)
 
-    def prepare(self, *parts: Samples) -> None:
-        """Centre and scale the features by the first part's rows, then draw the line."""
-        super().prepare(*parts)
-        if len(parts) > 1:  # the scaler is what the weights were learned with
-            return
-        features = parts[0].matrix(np.array(self.shape["chosen"])).astype(np.float64)
+    def prepare(self, train: Samples) -> None:
+        """Centre and scale the features."""
+        features = train.matrix(np.array(self.shape["chosen"])).astype(np.float64)
         spread = np.nanstd(features, axis=0)
         self.net.get_buffer("middle").copy_(torch.from_numpy(np.nanmean(features, axis=0)))
         self.net.get_buffer("spread").copy_(torch.from_numpy(np.where(spread > 0, spread, 1.0)))

@@ -12,7 +12,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.voters.base import CROSS_GROUP, CorruptArtifact, OnStep, columns_of
-from models_ml.voters.trees import Learned, TreeVoter
+from models_ml.voters.trees import Lesson, TreeVoter
 
 FILE = "forest.skops"
 TRUSTED = ["sklearn.tree._tree.Tree"]
@@ -31,21 +31,21 @@ class RandomForestVoter(TreeVoter):
         """The groups of `GROUPS`: with its own eyes its errors stay its own."""
         return columns_of(self.columns, GROUPS)
 
-    def grow(self, train: Learned, validation: Learned, profile: Profile, seed: int, on_step: OnStep | None) -> int:
-        """See `TreeVoter.grow`; a forest needs no early stop, so the validation rows stay unseen."""
+    def grow(self, lesson: Lesson, profile: Profile, seed: int, on_step: OnStep | None) -> int:
+        """See `TreeVoter.grow`."""
         forest = RandomForestRegressor(
             n_estimators=0,
             max_depth=profile.forest_depth,
             min_samples_leaf=profile.forest_leaf,
             max_features="sqrt",
-            max_samples=min(1.0, profile.forest_rows / len(train[1])),
+            max_samples=min(1.0, profile.forest_rows / len(lesson.own)),
             warm_start=True,
             n_jobs=1,
             random_state=seed,
         )
         for trees in range(TREES_A_STEP, profile.forest_trees + TREES_A_STEP, TREES_A_STEP):
             forest.set_params(n_estimators=min(trees, profile.forest_trees))
-            forest.fit(*train)
+            forest.fit(lesson.rows, lesson.own)
             if on_step:
                 on_step(forest.n_estimators, profile.forest_trees)
         self.forest = forest

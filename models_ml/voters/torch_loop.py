@@ -21,6 +21,7 @@ from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.targets import targets
+from models_ml.validation.comparison import gains
 from models_ml.voters.base import (
     CorruptArtifact,
     FitReport,
@@ -35,8 +36,8 @@ from models_ml.voters.leaning import USUAL, slope_of
 from models_ml.voters.linear import Linear
 from models_ml.voters.steps import Average, Mover, pace
 
-CHUNK = 2048
-"""Rows per forward pass outside training: bounds the memory of a long slice."""
+CHUNK = 256
+"""Rows per forward pass outside training: what stays in the cache of a core is faster than a long batch."""
 WEIGHT_DECAY = 0.01
 FORGET_MARKET = 0.05
 """Share of training rows shown as the unknown instrument, so that number 0 means something to the net."""
@@ -45,6 +46,10 @@ GAIN = 0.1
 """What a net's last layer is multiplied with before it joins its linear part: steps are large against the signal."""
 FAR = 5.0
 """Standard deviations at which the inputs of the linear part are clipped."""
+SURE = 2.0
+"""Standard errors by which an epoch has to gain on held-out moves: nothing else tells a lesson from luck."""
+SCALE_ROWS = 20_000
+"""Rows from which the linear part takes its scale, before all of them are read once."""
 TOLD_ROWS = 20_000
 """Rows of each slice on which the losses of a report are counted."""
 
@@ -78,11 +83,6 @@ class Net(nn.Module):
         with torch.no_grad():
             self.head.weight.mul_(0.1)
             self.head.bias.copy_(torch.tensor(np.log(shares), dtype=torch.float32))
-
-    def loss(self, inputs: tuple[Tensor, ...], market: Tensor, outcomes: Tensor, goal: Tensor) -> Tensor:
-        """Mean loss of a batch: inputs as the view gives them, outcomes (B,) 0..2, goal (B, 2) of `targets`."""
-        del goal
-        return functional.cross_entropy(self(*inputs, market), outcomes)
 
 
 class LeanNet(Net):
@@ -132,8 +132,12 @@ class LeanNet(Net):
         self.slope.fill_(slope)
 
     def parts(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Expected own and shared move (B, 2), σ, and log-odds of a tie against one side (B,)."""
-        said = self.head(self.see(*inputs))
+        """Expected own and shared move (B, 2), σ, and log-odds of a tie against one side (B,).
+
+        A net whose start was best has learned nothing beyond its line, and is not asked.
+        """
+        asked = self.training or bool(self.head.weight.any())
+        said = self.head(self.see(*inputs)) if asked else self.head.bias.expand(len(inputs[-1]), -1)
         scaled = ((self.straight(*inputs) - self.centre) / self.scale).clamp(-FAR, FAR).nan_to_num()
         moves = scaled @ self.line.T + GAIN * said[:, [0, 2]]
         return moves, said[:, 1]
@@ -148,11 +152,19 @@ class LeanNet(Net):
         half = self.slope * moves.sum(dim=1) / 2
         return torch.stack([-half, tie, half], dim=1)
 
-    def loss(self, inputs: tuple[Tensor, ...], market: Tensor, outcomes: Tensor, goal: Tensor) -> Tensor:
-        """Squared error of both parts of the move, and cross-entropy of the tie."""
+    def errors(self, inputs: tuple[Tensor, ...], market: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error of both parts of the move (B,), 0 where it is unknown, and log-odds of the tie (B,)."""
         moves, tie = self.parts(*inputs, market)
         known = torch.isfinite(goal).all(dim=1)
-        apart = ((moves - goal.nan_to_num()) ** 2).sum(dim=1)[known].sum() / max(int(known.sum()), 1)
+        return ((moves - goal.nan_to_num()) ** 2).sum(dim=1) * known, tie
+
+    def loss(self, inputs: tuple[Tensor, ...], market: Tensor, outcomes: Tensor, goal: Tensor) -> Tensor:
+        """Mean of a batch: squared error of both parts of the move, and cross-entropy of the tie.
+
+        Inputs as the view gives them, outcomes (B,) 0..2, goal (B, 2) of `targets`.
+        """
+        wrong, tie = self.errors(inputs, market, goal)
+        apart = wrong.sum() / torch.isfinite(goal).all(dim=1).sum().clamp(min=1)
         tied = functional.binary_cross_entropy_with_logits(tie - math.log(2), (outcomes == 1).float())
         return apart + tied
 
@@ -177,23 +189,30 @@ class NetVoter(Voter):
     def view(self, samples: Samples) -> View:
         """How this net sees the samples."""
 
-    def prepare(self, *parts: Samples) -> None:
-        """Draw the linear part through the rows of `parts`, where the net has one; mirrored rows keep it even."""
+    def prepare(self, train: Samples) -> None:
+        """Take from the training rows what is no weight; most nets scale their inputs by themselves."""
+        del train
+
+    def renew(self, *parts: Samples) -> None:
+        """See `Voter.renew`: draw the linear part, where the net has one; mirrored rows keep it even."""
         if not isinstance(self.net, LeanNet) or not self.net.line.shape[1]:
             return
-        rows, aims = [], []
-        for samples in parts:
-            view, goal = self.view(samples), _goal(samples)
-            for some in _chunks(len(samples)):
-                inputs = view.read(some)[0]
-                for seen, sign in ((inputs, 1.0), (view.mirror(inputs), -1.0)):
-                    numbers = torch.zeros(len(some), dtype=torch.int64).to(device())
-                    there = (torch.from_numpy(part).to(device()) for part in seen)
-                    rows.append(self.net.straight(*there, numbers).cpu().numpy())
-                    aims.append(sign * goal[some])
-        aim = np.concatenate(aims)
-        known = np.isfinite(aim).all(axis=1)
-        self.net.draw_line(Linear.learn(np.concatenate(rows)[known], aim[known], (1.0, float(len(parts[0].market)))))
+        net, share = self.net, SCALE_ROWS // len(parts)
+        sample = [rows for part in parts for rows, _ in self._straight(net, thin(part, share, 0))]
+        start = Linear.scaled(np.concatenate(sample))
+        blocks = (block for part in parts for block in self._straight(net, part))
+        net.draw_line(start.fitted(blocks, (1.0, float(len(parts[0].market)))))
+
+    def _straight(self, net: LeanNet, samples: Samples) -> Iterator[tuple[NDArray[np.float32], FloatArray]]:
+        """What the linear part reads of each row and of its mirror, with what it is to say."""
+        view, goal = self.view(samples), _goal(samples)
+        for some in _chunks(len(samples)):
+            inputs, known = view.read(some)
+            use = known & np.isfinite(goal[some]).all(axis=1)
+            numbers = torch.zeros(int(use.sum()), dtype=torch.int64).to(device())
+            for seen, sign in ((inputs, 1.0), (view.mirror(inputs), -1.0)):
+                there = (torch.from_numpy(part[use]).to(device()) for part in seen)
+                yield net.straight(*there, numbers).cpu().numpy(), sign * goal[some][use]
 
     def rows_needed(self, profile: Profile) -> int:
         """Readable training rows under which the seat stays untrained."""
@@ -206,10 +225,11 @@ class NetVoter(Voter):
         self.check(train)
         started = time.perf_counter()
         torch.set_num_threads(1)
+        lined = thin(train, profile.line_rows, seed)
         train = thin(train, profile.max_rows, seed)
         self.shape = self.design(profile, train)
         train, labels = self._learnable(train)
-        validation, held = self._learnable(thin(validation, max(profile.max_rows // 4, 1), seed))
+        validation, held = self._learnable(thin(validation, max(profile.max_rows // 2, 1), seed))
         needed = self.rows_needed(profile)
         if len(labels) < needed or not len(held):
             raise NotEnoughData(
@@ -222,9 +242,10 @@ class NetVoter(Voter):
             self.net = self.build(self.shape, len(self.markets) + 1).to(device())
             self.net.set_prior(labels)
             self.prepare(train)
+            self.renew(lined)
             steps = self._loop((train, labels), (validation, held), profile, on_step)
             self._settle(validation, held)
-            self.prepare(train, validation)  # a line needs no held-out rows, and the newest days say most
+            self.renew(lined, validation)  # a line needs no held-out rows, and the newest days say most
         learned, kept = self._told(train, labels, seed), self._told(validation, held, seed)
         return FitReport(len(labels), steps, learned, kept, time.perf_counter() - started)
 
@@ -280,20 +301,23 @@ class NetVoter(Voter):
         return answer
 
     def _loop(self, train: Labelled, validation: Labelled, profile: Profile, on_step: OnStep | None) -> int:
-        """AdamW; keeps the averaged weights of the epoch that did best on validation, the start included. Epochs."""
+        """AdamW; keeps the averaged weights of an epoch that says more of held-out moves than chance would. Epochs.
+
+        Until one does, what is kept is the start: the line alone, and silence where there is none.
+        """
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=profile.learning_rate, weight_decay=WEIGHT_DECAY)
         batches = math.ceil(len(train[1]) / profile.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(pace, total=batches * profile.epochs))
         average, kept = Average(self.net), self._weights()
         goals = _goal(train[0]), _goal(validation[0])
-        best, since, epoch = self._loss(*validation, goals[1]), 0, 0
+        best, since, epoch = self._errors(validation[0], goals[1]), 0, 0
         for epoch in range(1, profile.epochs + 1):
             self._epoch(*train, goals[0], batches, Mover(optimizer, schedule, average))
             latest = self._weights()
             self.net.load_state_dict(average.weights)
-            loss = self._loss(*validation, goals[1])
-            if loss < best:
-                best, kept, since = loss, self._weights(), 0
+            errors = self._errors(validation[0], goals[1])
+            if gains(best - errors, SURE):
+                best, kept, since = errors, self._weights(), 0
             else:
                 since += 1
             self.net.load_state_dict(latest)
@@ -319,18 +343,23 @@ class NetVoter(Voter):
             inputs, outcomes, aims = _half_mirrored(view, view.read(rows)[0], labels[rows], goal[rows])
             numbers = torch.from_numpy(self._numbers(train, rows))
             numbers[torch.rand(len(rows)) < FORGET_MARKET] = 0
-            mover.step(self.net, self.net.loss(*_there(inputs, numbers, outcomes, aims)))
+            mover.step(self.net, self._lean().loss(*_there(inputs, numbers, outcomes, aims)))
 
-    def _loss(self, samples: Samples, labels: NDArray[np.int8], goal: FloatArray) -> float:
-        self.net.eval()
-        view, total = self.view(samples), 0.0
+    def _errors(self, samples: Samples, goal: FloatArray) -> FloatArray:
+        """Squared error of the moves of each row (N,), in order of time."""
+        net, view, found = self._lean(), self.view(samples), []
+        net.eval()
         with torch.inference_mode():
-            for rows in _chunks(len(labels)):
-                numbers = torch.from_numpy(self._numbers(samples, rows))
-                outcomes = labels[rows].astype(np.int64)
-                loss = self.net.loss(*_there(view.read(rows)[0], numbers, outcomes, goal[rows]))
-                total += float(loss) * len(rows)
-        return total / len(labels)
+            for rows in _chunks(len(goal)):
+                numbers, ties = torch.from_numpy(self._numbers(samples, rows)), np.zeros(len(rows), np.int64)
+                inputs, market, _, aims = _there(view.read(rows)[0], numbers, ties, goal[rows])
+                found.append(net.errors(inputs, market, aims)[0].double().cpu().numpy())
+        return np.asarray(np.concatenate(found)[np.argsort(samples.index[:, 1], kind="stable")])
+
+    def _lean(self) -> LeanNet:
+        if not isinstance(self.net, LeanNet):
+            raise TypeError(f"voter {self.key!r} has no expected move: it needs a loop of its own")
+        return self.net
 
     def _settle(self, validation: Samples, held: NDArray[np.int8]) -> None:
         """Turn expected moves into chances as the validation rows say."""

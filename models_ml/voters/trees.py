@@ -5,7 +5,7 @@ The trees learn the size of the next move beside its sign, and only the part tha
 independent minutes bear no tree. The expected move is their sum; a slope from the validation rows makes it
 P(up | moved). A tie is rare (1 to 8 % of minutes) and hardly predictable: its chance is its shrunk rate in the
 instrument, P(down, neutral, up) = ((1 − tie)·(1 − up), tie, (1 − tie)·up). Targets are centred: the drift of the
-training days is no forecast.
+training days is no forecast. Unknown features stay unknown: trees send them to the side that they deserve.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 from abc import abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,9 @@ from models_ml.voters.base import (
     OnStep,
     Voter,
     columns_of,
+    core_columns,
     known_labels,
     log_loss,
-    own_columns,
     readable_rows,
     thin,
     usable_columns,
@@ -39,8 +39,16 @@ from models_ml.voters.base import (
 from models_ml.voters.leaning import chance, slope_of
 from models_ml.voters.linear import Linear
 
-Learned = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Rows (N, columns + 1) and what they are to say (N,)."""
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What trees learn from: rows (N, columns + 1), the own part of each move, centred, σ, and its label, (N,) each."""
+
+    rows: NDArray[np.float32]
+    own: NDArray[np.float32]
+    labels: NDArray[np.int8]
+
+
 LINE_GROUPS = (CROSS_GROUP, "footing")
 """What the ridge reads: few columns that say much. The newest days say most, so it is fitted again with them."""
 SHRINK_ROWS = 200.0
@@ -76,12 +84,12 @@ class TreeVoter(Voter):
     """Trees over a set of engineered features and the instrument's number."""
 
     chosen: IntArray
+    core: IntArray
+    """Those of the chosen columns of which a row must have most."""
     straight: IntArray
     """Columns of the ridge regression."""
     ties: TieRates
     line: Linear
-    on_line: ClassVar[bool] = False
-    """Whether the trees learn what the ridge leaves over of the own part, or all of it."""
     slope: float
 
     @abstractmethod
@@ -89,12 +97,16 @@ class TreeVoter(Voter):
         """The candidate columns of this voter, as positions in `columns`."""
 
     @abstractmethod
-    def grow(self, train: Learned, validation: Learned, profile: Profile, seed: int, on_step: OnStep | None) -> int:
-        """Learn the own part of the move; the number of trees kept."""
+    def grow(self, lesson: Lesson, profile: Profile, seed: int, on_step: OnStep | None) -> int:
+        """Learn the own part of the move; the number of trees."""
 
     @abstractmethod
     def own(self, rows: NDArray[np.float32]) -> FloatArray:
         """Expected own part of the move, σ, (N,)."""
+
+    def lean(self, rows: NDArray[np.float32], shared: FloatArray) -> FloatArray:
+        """Expected move (N,), σ, of rows and the shared part that the line expects."""
+        return self.own(rows) + shared
 
     @abstractmethod
     def store(self, folder: Path) -> None:
@@ -112,6 +124,7 @@ class TreeVoter(Voter):
         started = time.perf_counter()
         train = thin(train, profile.tree_rows, seed)
         self.chosen = usable_columns(train, self.view())
+        self.core = core_columns(train, self.chosen, self.columns)
         self.straight = usable_columns(train, columns_of(self.columns, LINE_GROUPS))
         if not len(self.chosen):
             raise NotEnoughData(f"voter {self.key!r}: no feature column is known: load more candles")
@@ -123,11 +136,13 @@ class TreeVoter(Voter):
                 f"{profile.min_rows} and 1 are needed: load more candles"
             )
         self.ties = TieRates.learn(train.market[train.index[:, 0]], labels)
-        self.line = self._ruled(train)
-        trees = self.grow(self._learned(train), self._learned(validation), profile, seed, on_step)
+        self.renew(train)
+        own = targets(train).own
+        lesson = Lesson(self._rows(train), (own - own.mean()).astype(np.float32), labels)
+        trees = self.grow(lesson, profile, seed, on_step)
         moved = validation.pick(held != 1)
         self.slope = slope_of(self._lean(moved), held[held != 1] == 2)
-        self.line = self._ruled(train, validation)
+        self.renew(train, validation)
         return FitReport(
             len(labels),
             trees,
@@ -149,7 +164,8 @@ class TreeVoter(Voter):
 
     def save(self, folder: Path) -> None:
         """See `Voter.save`."""
-        meta = {"columns": self.columns, "chosen": self.chosen.tolist(), "ties": asdict(self.ties)}
+        meta: dict[str, Any] = {"columns": self.columns, "ties": asdict(self.ties)}
+        meta |= {"chosen": self.chosen.tolist(), "core": self.core.tolist()}
         meta |= {"straight": self.straight.tolist(), "line": self.line.plain(), "slope": self.slope}
         (folder / "voter.json").write_text(json.dumps(meta))
         self.store(folder)
@@ -159,13 +175,25 @@ class TreeVoter(Voter):
         """See `Voter.load`."""
         meta = json.loads((folder / "voter.json").read_text())
         voter = cls(tuple(meta["columns"]))
-        voter.chosen = np.array(meta["chosen"], dtype=np.int64)
+        voter.chosen, voter.core = (np.array(meta[name], dtype=np.int64) for name in ("chosen", "core"))
         voter.straight = np.array(meta["straight"], dtype=np.int64)
         voter.line, voter.slope = Linear.of_plain(meta["line"]), float(meta["slope"])
         ties = meta["ties"]
         voter.ties = TieRates(tuple(ties["markets"]), tuple(ties["rates"]), ties["overall"])
         voter.restore(folder)
         return voter
+
+    def renew(self, *parts: Samples) -> None:
+        """See `Voter.renew`: the ridge on all rows of `parts` whose outcome is known."""
+        rows, goals = [], []
+        for part in parts:
+            found = targets(part)
+            goal = np.stack([found.own, found.shared], axis=1)
+            known = np.flatnonzero(np.isfinite(goal).all(axis=1))
+            rows.append(part.pick(known).matrix(self.straight))
+            goals.append(goal[known])
+        goal = np.concatenate(goals)
+        self.line = Linear.learn(np.concatenate(rows), goal, (1.0, float(len(parts[0].market))))
 
     def reads(self) -> IntArray:
         """See `Voter.reads`."""
@@ -180,24 +208,9 @@ class TreeVoter(Voter):
         return np.asarray(self._known(samples) & np.isfinite(targets(samples).own))
 
     def _known(self, samples: Samples) -> NDArray[np.bool_]:
-        return readable_rows(samples.matrix(self.chosen), own_columns(self.columns, self.chosen))
+        return readable_rows(samples.matrix(self.core), samples.matrix(self.chosen))
 
     def _lean(self, samples: Samples) -> FloatArray:
         """Expected move, σ, (N,)."""
-        own, shared = self.line.answer(samples.matrix(self.straight)).T
-        lean: FloatArray = self.own(self._rows(samples)) + shared
-        return lean + own if self.on_line else lean
-
-    def _ruled(self, *parts: Samples) -> Linear:
-        """The ridge on all rows of `parts`."""
-        rows = np.concatenate([part.matrix(self.straight) for part in parts])
-        goal = np.concatenate([np.stack([(found := targets(part)).own, found.shared], axis=1) for part in parts])
-        return Linear.learn(rows, goal, (1.0, float(len(parts[0].market))))
-
-    def _learned(self, samples: Samples) -> Learned:
-        """The rows and what the trees are to say about them."""
-        own = targets(samples).own
-        left = own - np.nanmean(own)
-        if self.on_line:
-            left -= self.line.answer(samples.matrix(self.straight))[:, 0]
-        return self._rows(samples), left.astype(np.float32)
+        shared: FloatArray = self.line.answer(samples.matrix(self.straight))[:, 1]
+        return self.lean(self._rows(samples), shared)

@@ -44,9 +44,13 @@ def planted() -> Heard:
 
 
 def test_shuffled_outcomes_are_not_predictable(planted: Heard) -> None:
-    order = np.random.default_rng(0).permutation(len(planted.labels))
-    found, error = accuracy(*walked(replace(planted, labels=planted.labels[order])))
-    assert abs(found - 0.5) < 2 * error
+    """Over four shuffles: one alone lies outside two standard errors every twentieth time."""
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(4):
+        labels = planted.labels[rng.permutation(len(planted.labels))]
+        found, error = accuracy(*walked(replace(planted, labels=labels)))
+        hits.append(found)
+    assert abs(np.mean(hits) - 0.5) < 2 * error / 2
 
 
 def test_votes_of_another_day_do_not_help(planted: Heard) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from markets.values import FloatArray
-from models_ml.validation.comparison import BLOCK_S, LEAST_BLOCKS, Comparison, compare, lower_bound
+from models_ml.validation.comparison import BLOCK_S, LEAST_BLOCKS, Comparison, compare, gains, lower_bound
 
 MINUTES = 1440
 
@@ -91,3 +91,15 @@ def test_poisoned_candidates_win_nothing(poison: str, margin: float, skilled: bo
         }[poison]
         champion = forecasts(lean) if skilled else forecasts(np.where(rng.random(len(lean)) < 0.5, 0.4, -0.4))
         assert not compare("brier", candidate, champion, labels, times).wins(1000, margin), seed
+
+
+def test_a_gain_counts_above_its_own_noise_only() -> None:
+    noise = np.random.default_rng(3).normal(0, 1, 4800)
+    noise -= noise.mean()
+    error = float(np.std([part.mean() for part in np.array_split(noise, 48)], ddof=1) / np.sqrt(48))
+    assert gains(noise + 1.1 * error)
+    assert not gains(noise + 0.9 * error)
+    assert gains(noise + 2.1 * error, 2.0)
+    assert not gains(noise + 1.9 * error, 2.0)
+    assert not gains(np.zeros(0))
+    assert not gains(np.ones(1)), "one row has no noise to be told apart from"

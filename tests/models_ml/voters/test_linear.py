@@ -30,6 +30,16 @@ def test_unknown_and_constant_inputs_say_nothing() -> None:
     np.testing.assert_array_equal(line.answer(np.array([[line.centre[0], 5, np.nan]], dtype=np.float32)), [[0.0]])
 
 
+def test_blocks_say_what_the_whole_says() -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(900, 3)).astype(np.float32)
+    target = rows[:, :1] - rows[:, 1:2] + rng.normal(size=(900, 1))
+    goal = target - target.mean(axis=0)
+    blocks = ((rows[first : first + 250], goal[first : first + 250]) for first in range(0, 900, 250))
+    line = Linear.scaled(rows).fitted(blocks, (2.0,))
+    np.testing.assert_allclose(line.weights, Linear.learn(rows, target, (2.0,)).weights, rtol=1e-4)
+
+
 def test_it_survives_json() -> None:
     rows = np.random.default_rng(2).normal(size=(100, 3)).astype(np.float32)
     line = Linear.learn(rows, rows[:, :2].astype(np.float64))

@@ -93,6 +93,48 @@ def test_a_net_starts_as_its_line() -> None:
     assert (((votes[:, 2] > votes[:, 0]) == (labels == 2))[labels >= 0]).mean() > 0.6, "a line finds plain reversal"
 
 
+def test_a_net_that_learned_nothing_beyond_its_line_is_not_asked() -> None:
+    net, inputs = Gru(8, 1, 10, 2), (torch.randn(4, 10, CHANNELS + OTHERS), torch.randn(4, CONTEXT))
+    net.set_prior(np.array([0, 1, 2, 2], dtype=np.int8))
+    net.eval()
+    asked = []
+    net.memory.register_forward_hook(lambda *seen: asked.append(seen))
+    numbers = torch.zeros(4, dtype=torch.int64)
+    with torch.inference_mode():
+        silent = net(*inputs, numbers)
+        assert not asked
+        net.train()
+        torch.testing.assert_close(net(*inputs, numbers), silent)
+        net.eval()
+        net.head.weight[0].fill_(1.0)
+        assert not torch.equal(net(*inputs, numbers), silent)
+    assert len(asked) == 2
+
+
+def test_noise_leaves_a_net_at_its_start() -> None:
+    """Held-out rows of a random walk gain nothing by an epoch, whatever one of them happens to say."""
+    samples = world(instruments=2, minutes=1200)
+    minute = samples.index[:, 1]
+    kept = []
+    for seed in range(3):
+        voter = GruVoter(COLUMNS)
+        voter.fit(samples.pick(minute < 800), samples.pick(minute >= 810), replace(TINY, epochs=3), seed=seed)
+        kept.append(bool(voter.net.head.weight.any()))
+    assert sum(kept) <= 1
+
+
+def test_a_line_follows_later_days_while_the_net_stays() -> None:
+    samples = reverting(1200)
+    minute = samples.index[:, 1]
+    voter = GruVoter(COLUMNS)
+    voter.fit(samples.pick(minute < 600), samples.pick((minute >= 610) & (minute < 800)), replace(TINY, epochs=1))
+    before = {name: part.clone() for name, part in voter.net.state_dict().items()}
+    voter.renew(samples.pick(minute < 900), samples.pick((minute >= 910) & (minute < 1100)))
+    after = voter.net.state_dict()
+    changed = {name for name, part in before.items() if not torch.equal(part, after[name])}
+    assert changed == {"centre", "scale", "line"}
+
+
 def test_what_is_kept_is_the_average_of_the_weights() -> None:
     net = torch.nn.Linear(1, 1, bias=False)
     average = Average(net)

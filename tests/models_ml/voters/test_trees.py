@@ -8,9 +8,18 @@ import pytest
 from models_ml.samples import Samples
 from models_ml.validation.metrics import rise_given_move
 from models_ml.voters import voter_class
-from models_ml.voters.base import CROSS_GROUP, MISSING_SHARE, columns_of, readable_rows, thin, usable_columns
+from models_ml.voters.base import (
+    CROSS_GROUP,
+    MISSING_SHARE,
+    columns_of,
+    core_columns,
+    readable_rows,
+    thin,
+    usable_columns,
+)
 from models_ml.voters.random_forest import RandomForestVoter
 from models_ml.voters.trees import TieRates
+from models_ml.voters.xgb import XgbVoter
 from tests.models_ml.small import TINY, fitted, parts
 from tests.models_ml.worlds import COLUMNS, world
 
@@ -65,18 +74,56 @@ def test_a_column_that_only_warms_up_is_kept() -> None:
 def test_one_unknown_column_is_no_reason_for_silence_but_infinity_is(seat: str) -> None:
     later = parts()[2].pick(np.array([60]))
     assert 1 / len(COLUMNS) <= MISSING_SHARE
-    place = int(columns_of(COLUMNS, ("momentum",) if seat == "random_forest" else ("trend",))[0])
+    place = int(columns_of(COLUMNS, ("trend",) if seat == "lstm" else ("momentum",))[0])
     for value, answers in ((np.nan, True), (np.inf, False), (-np.inf, False)):
         features = later.features.copy()
         features[:, :, place] = value
         assert np.isfinite(fitted(seat).predict(replace(later, features=features))).all() == answers
 
 
-def test_rows_that_lack_much_are_not_read() -> None:
-    rows = np.zeros((3, 20), dtype=np.float32)
-    rows[1, :2] = np.nan
-    rows[2, :3] = np.nan
-    assert readable_rows(rows).tolist() == [True, True, False]
+def test_rows_that_lack_most_of_their_core_are_not_read() -> None:
+    core = np.zeros((4, 20), dtype=np.float32)
+    core[1, :10] = np.nan
+    core[2, :11] = np.nan
+    features = np.concatenate([core, np.full((4, 30), np.nan, dtype=np.float32)], axis=1)
+    features[3, 49] = np.inf
+    assert readable_rows(core, features).tolist() == [True, True, False, False]
+    assert readable_rows(core[:, :0], features).tolist() == [True, True, True, False]
+
+
+def test_a_column_that_gaps_often_hide_is_read_but_is_no_reason_for_silence() -> None:
+    """Where quiet minutes have no candle the long look-backs are known in some rows only, and say much there."""
+    samples = parts()[0]
+    features = samples.features.copy()
+    features[:, np.arange(features.shape[1]) % 3 != 0, 2] = np.nan
+    sparse = replace(samples, features=features)
+    everything = np.arange(len(COLUMNS))
+    chosen = usable_columns(sparse, everything)
+    assert 2 in chosen
+    assert 2 not in core_columns(sparse, chosen, COLUMNS)
+    assert 3 in core_columns(sparse, chosen, COLUMNS)
+
+
+def test_columns_of_other_instruments_are_no_core() -> None:
+    chosen = columns_of(COLUMNS, (CROSS_GROUP, "momentum"))
+    assert set(core_columns(parts()[0], chosen, COLUMNS)) == set(columns_of(COLUMNS, ("momentum",)))
+
+
+def test_boosting_keeps_all_of_its_trees() -> None:
+    voter = fitted("xgb")
+    assert isinstance(voter, XgbVoter)
+    assert voter.sign.num_boosted_rounds() + voter.size.num_boosted_rounds() == TINY.xgb_trees
+
+
+def test_a_line_follows_later_days_while_the_trees_stay() -> None:
+    train, validation, later = parts()
+    voter = voter_class("xgb")(COLUMNS)
+    voter.fit(train, validation, TINY)
+    assert isinstance(voter, XgbVoter)
+    weights, trees = voter.line.weights.copy(), voter.sign.save_raw()
+    voter.renew(validation, later)
+    assert not np.allclose(voter.line.weights, weights)
+    assert voter.sign.save_raw() == trees
 
 
 def test_the_forest_answers_as_scikit_learn_does() -> None:
@@ -87,9 +134,10 @@ def test_the_forest_answers_as_scikit_learn_does() -> None:
 
 
 def test_voters_look_at_different_columns() -> None:
-    trend = set(columns_of(COLUMNS, ("trend",)))
-    assert trend.isdisjoint(RandomForestVoter(COLUMNS).view())
-    assert trend <= set(voter_class("xgb")(COLUMNS).view())  # type: ignore[attr-defined]  # the class is XgbVoter
+    forest, boosting = set(RandomForestVoter(COLUMNS).view()), set(XgbVoter(COLUMNS).view())
+    assert forest & boosting >= set(columns_of(COLUMNS, ("momentum",)))
+    assert forest - boosting == set(columns_of(COLUMNS, ("volume",)))
+    assert boosting - forest == set(columns_of(COLUMNS, ("structure", "footing")))
 
 
 def test_thinning_keeps_order_and_is_seeded() -> None:
