@@ -115,6 +115,8 @@ def _fill(columns: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
     for window, tier in _windows(open_times, fields, rows):
         for place, feature in tier:
             columns[place] = feature.of(window)[..., -rows:]
+        if rows >= LOOKBACK:  # a short window's memory is better kept: it is needed again a minute later
+            window.forget()
     np.copyto(columns, np.nan, where=~np.isfinite(columns))
     for place, feature in _FROM_CANDLES:
         spoilt = masks.spoilt(feature.lookback, feature.holes)
