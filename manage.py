@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.management import execute_from_command_line
 
 from config.embedded import stop_database, use_embedded
+from config.env import BadSettingError
 
 INTERRUPTED = 128 + 2
 """What shells report of a command that Ctrl-C ended."""
@@ -25,6 +26,9 @@ def main() -> None:
     database = None if files_only else use_embedded(var)
     try:
         execute_from_command_line(sys.argv)
+    except BadSettingError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)

@@ -11,6 +11,7 @@ BENCHES = (
     "latest",
     "inference",
     "agents",
+    "training",
     "fanout",
     "idle",
     "candle_to_sockets",

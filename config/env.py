@@ -33,7 +33,8 @@ def number(name: str, default: float, *, low: float = float("-inf"), high: float
     except ValueError:
         raise BadSettingError(f"{name}={word!r} is not a number") from None
     if not low <= value <= high:
-        raise BadSettingError(f"{name}={word!r} is out of range: use {low:g} to {high:g}")
+        span = f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
+        raise BadSettingError(f"{name}={word!r} is out of range: use {span}")
     return value
 
 

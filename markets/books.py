@@ -156,13 +156,13 @@ def load_books(instrument_ids: IntArray, until: int, snapshots: int) -> Books | 
     if snapshots < 1:
         return None
     reach = MINUTE_S * (ceil(snapshots * settings.BOOK_EVERY_S / MINUTE_S) + 2)
+    rows = _minutes_of_books(instrument_ids.tolist(), until, reach)
+    if not rows:  # a training asks for a week: room for its books is gigabytes
+        return None
     shape = (len(instrument_ids), snapshots)
     times, mids = np.full(shape, np.nan), np.full(shape, np.nan)
     prices = np.full((*shape, 2, BOOK_LEVELS), np.nan)
     sizes = np.full((*shape, 2, BOOK_LEVELS), np.nan, np.float32)
-    rows = _minutes_of_books(instrument_ids.tolist(), until, reach)
-    if not rows:
-        return None
     owner, at, *values = _unpacked(rows)
     # Rows of one instrument lie together, by time: the newest known one takes the last place, and so backwards.
     known = np.flatnonzero(at <= until)

@@ -311,11 +311,27 @@ def load_panel(
         raise WindowError(f"no window of {bars} minutes ends at {until}: give a minute's end and at least one minute")
     ids = np.asarray(instrument_ids, np.int64)
     times = last_open_minutes(calendar, until, bars)
-    rows = fetch_window(ids, times, as_of)
-    ohlcv, observed, flags = spread(ids, times, rows)
+    ohlcv, observed, flags = read_window(ids, times, as_of)
     taint = window_taint(ohlcv, flags, min(taint_bars or bars, bars))
     books, flow = load_books(ids, until, snapshots), load_flow(ids, until, flow_s)
     return Panel(ids, times, ohlcv, observed, taint, books, flow, flags)
+
+
+READ_AT_ONCE = 500_000
+"""Candles asked for by one query: on its way an answer is held several times over."""
+
+
+def read_window(
+    ids: IntArray, times: IntArray, as_of: datetime | None, *, at_once: int = READ_AT_ONCE
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """The stored candles on the axes, as `spread` lays them out; a long window is read stretch by stretch."""
+    shape, step = (len(ids), len(times)), max(at_once // max(len(ids), 1), 1)
+    ohlcv, observed, flags = np.empty((*shape, 5)), np.empty(shape), np.empty(shape, np.int64)
+    for first in range(0, len(times), step):
+        some = slice(first, first + step)
+        found = spread(ids, times[some], fetch_window(ids, times[some], as_of))
+        ohlcv[:, some], observed[:, some], flags[:, some] = found
+    return ohlcv, observed, flags
 
 
 def fetch_window(ids: IntArray, times: IntArray, as_of: datetime | None) -> dict[str, NDArray[Any]]:

@@ -37,17 +37,24 @@ def build_samples(
         most: rows at most, drawn evenly without replacement; memory follows them, not the length of the history.
         seed: of the draw.
     """
-    rows = np.arange(min(WARM_UP, len(open_times)), len(open_times))
-    index = np.stack(np.meshgrid(np.arange(len(ohlcv)), rows, indexing="ij"), axis=-1).reshape(-1, 2)
-    index = index[np.isfinite(ohlcv[index[:, 0], index[:, 1], 3])]
-    if most is None or len(index) <= most:
+    first = min(WARM_UP, len(open_times))
+    known = np.isfinite(ohlcv[:, first:, 3])
+    places = np.flatnonzero(known)
+    if most is None or len(places) <= most:
         features = build_vector(open_times, ohlcv, dollar=dollar)
-        return Samples(open_times, ohlcv, features, market, index, books, dollar)
-    chosen = index[np.sort(np.random.default_rng(seed).choice(len(index), most, replace=False))]
+        return Samples(open_times, ohlcv, features, market, _pairs(places, known.shape, first), books, dollar)
+    drawn = np.sort(np.random.default_rng(seed).choice(len(places), most, replace=False))
+    chosen = _pairs(places[drawn], known.shape, first)
     place = np.full(ohlcv.shape[:2], -1, dtype=np.int64)
     place[chosen[:, 0], chosen[:, 1]] = np.arange(most)
     built = build_rows(open_times, ohlcv, chosen, dollar=dollar)
     return Samples(open_times, ohlcv, built[None], market, chosen, books, dollar, place)
+
+
+def _pairs(places: IntArray, shape: tuple[int, int], first: int) -> IntArray:
+    """Flat places (N,) of an array (I, R) as (instrument, row) pairs (N, 2), its rows counted from `first`."""
+    instruments, rows = np.unravel_index(places, shape)
+    return np.stack([instruments, rows + first], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models_ml.validation.bins import WIDTH as BIN_WIDTH
 from models_ml.validation.bins import bin_of
+from models_ml.validation.metrics import wilson
 
 __all__ = [
     "BIN_WIDTH",
@@ -20,7 +21,6 @@ __all__ = [
     "lean_of",
     "stated",
     "stated_by_stack",
-    "wilson",
 ]
 
 MIN_N = 100
@@ -119,16 +119,6 @@ def lean_of(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     voted = np.isfinite(total)
     votes = voted.sum(axis=-1)
     return np.where(votes > 0, np.where(voted, lean, 0.0).sum(axis=-1) / np.maximum(votes, 1), np.nan)
-
-
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion (E. B. Wilson, JASA 1927)."""
-    if n == 0:
-        return 0.0, 1.0
-    share, spread = right / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return float(middle - half), float(middle + half)
 
 
 def stated(

@@ -9,14 +9,13 @@ from markets.values import TaintFlag
 from models_ml.lenses import LENS_KEYS, LENSES
 from models_ml.lenses import second_panel as seven
 from models_ml.models import ModelVersion
+from models_ml.validation.metrics import Z95
 from models_ml.voters import LANGUAGE_SEATS, SEATS, VOTERS
 from models_ml.votes import AbstainReason
 from signals.confidence import BIN_WIDTH, bin_of
 from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
 from signals.models import Outcome, Round, Signal
 from signals.risk import label_of
-
-Z = 1.96  # of the Wilson intervals that rounds store
 
 
 def facts_of(rounds: Sequence[Round], signals: Iterable[Signal], outcomes: Iterable[Outcome]) -> list[RoundFacts]:
@@ -127,7 +126,7 @@ def _track(row: Round) -> Track | None:
     if row.probability is None or row.probability_n is None:
         return None
     low, high = row.probability_low or 0.0, row.probability_high if row.probability_high is not None else 1.0
-    spread = Z * Z / max(row.probability_n, 1)
+    spread = Z95 * Z95 / max(row.probability_n, 1)
     rate = (low + high) / 2 * (1 + spread) - spread / 2
     floor = bin_of(row.probability) * BIN_WIDTH
     return Track(

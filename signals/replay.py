@@ -19,8 +19,8 @@ from markets.venues import open_venue
 from markets.venues.replay import ReplayVenue
 from models_ml.profiles import Profile
 from models_ml.training import train
+from models_ml.validation.metrics import wilson
 from signals import due, outcomes, receivers, rounds
-from signals.confidence import wilson
 from signals.events import round_decided
 from signals.scoring import panel_score
 from signals.status import status_of

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models_ml.evaluation.book_figures import BLOCK_S, DRAWS, Figures
+from models_ml.evaluation.results import renew
 
 COLUMNS = ("n", "ties", "acc", "auc", "auc_sd", "ci", "log_loss", "ece", "ece_floor", "acc20", "cov20", "acc5", "cov5")
 WHOLE = "all"
@@ -21,6 +22,7 @@ def keep(report: dict[str, Any], path: Path, opening: dict[str, Any]) -> None:
     whole = report | {"openings": [*earlier, opening | {"gains": gains(report)}]}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     path.with_suffix(".md").write_text(markdown(whole))
+    renew(path)
 
 
 def markdown(report: dict[str, Any]) -> str:

@@ -2,6 +2,9 @@
 
 A configuration tried on the first part of a set is a choice; a measurement on its last part is an opening. Both are
 lines, so that the number of configurations tried before an opening is counted and not remembered.
+
+The other proofs keep their own records, with their figures, in the folder `results` beside the log; the page lists
+their openings as well. `python -m models_ml.evaluation.results` writes it anew.
 """
 
 import json
@@ -12,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 CHOICE, OPENING = "choice", "opening"
+DIRECTION = "direction"
+RECORDS = "results"
+DOCS = Path(__file__).parents[2] / "docs"
 KEPT: tuple[str, ...] = (
     "n",
     "ties",
@@ -51,7 +57,41 @@ class Log:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "results.jsonl").open("a") as log:
             log.write(json.dumps(line, sort_keys=True) + "\n")
-        (self.folder / "results.md").write_text(page(self.lines))
+        self.write()
+
+    def write(self) -> None:
+        """Write the page anew."""
+        (self.folder / "results.md").write_text(page(self.lines, self.records), encoding="utf-8")
+
+    @property
+    def records(self) -> list[Line]:
+        """A line for each opening that another proof has on record, by the name of its file."""
+        files = sorted((self.folder / RECORDS).glob("*.json"))
+        return [line for path in files for line in _on_record(path)]
+
+
+def renew(record: Path) -> None:
+    """Write the page anew of the log whose `results` hold the record just written; other records have no page."""
+    log = Log(record.parent.parent)
+    if record.parent.name == RECORDS and log.lines:
+        log.write()
+
+
+def _on_record(path: Path) -> list[Line]:
+    """Openings of a record; one that only looked at the first part is none."""
+    return [
+        {
+            "kind": path.stem,
+            "part": OPENING,
+            "at": one["date"],
+            "commit": one["commit"],
+            "of": one.get("set", one.get("data", f"[{path.stem}]({RECORDS}/{path.stem}.md)")),
+            "tried": one.get("tried", one.get("configurations")),
+            "note": one.get("note", one.get("what", "")),
+        }
+        for one in json.loads(path.read_text()).get("openings", [])
+        if one.get("opened", True)
+    ]
 
 
 def line_of(
@@ -60,7 +100,7 @@ def line_of(
     """What the log keeps of a report: the row of each forecaster and the comparisons."""
     rows = {"stack": report["stack"], "quorum": report["quorum"], **report["voters"], **report["baselines"]}
     return {
-        "kind": "direction",
+        "kind": DIRECTION,
         "of": of,
         "part": part,
         "configuration": configuration,
@@ -88,22 +128,43 @@ HEAD = """# Results
 This page is written by `manage.py evaluate` and its siblings from `results.jsonl`; nobody edits it. How the figures are
 made stands in [evaluation.md](evaluation.md). The last 20 % of each set is the test part: it is opened once for a
 final configuration, and every opening is a row here, with the number of configurations that had been scored on the set
-by then. Choices are made inside the first 80 %. What did not help stays in the list.
+by then. Choices are made inside the first 80 %. What did not help stays in the list. The other proofs (sentiment, order
+book, variance and moves) keep their figures on pages of their own in [results/](results/); their openings are listed
+here as well.
 """
 
 
-def page(lines: Sequence[Line]) -> str:
-    """The page as Markdown."""
+def page(lines: Sequence[Line], records: Sequence[Line] = ()) -> str:
+    """The page as Markdown: the log's lines, and the openings on record elsewhere."""
     openings = [line for line in lines if line["part"] == OPENING]
     choices = [line for line in lines if line["part"] == CHOICE]
     parts = [HEAD, "## Openings of the last 20 %\n", _summary(openings)]
-    newest = {(line["of"], line["profile"], line["entry"]): line for line in openings if line["kind"] == "direction"}
+    newest = {(line["of"], line["profile"], line["entry"]): line for line in openings if line["kind"] == DIRECTION}
     parts += [_detail(line) for line in newest.values()]
+    parts += ["### Of the other proofs\n", _others([*openings, *records])]
     parts += ["## Choices inside the first 80 %\n", _summary(choices)]
+    parts += ["### Of the other proofs\n", _others(choices)] if any(map(_is_other, choices)) else []
     return "\n".join(parts)
 
 
+def _is_other(line: Line) -> bool:
+    return bool(line["kind"] != DIRECTION)
+
+
+def _others(lines: Iterable[Line]) -> str:
+    """Lines of the proofs whose figures stand on pages of their own, oldest first."""
+    found = sorted(filter(_is_other, lines), key=lambda line: str(line["at"]))
+    if not found:
+        return "None yet.\n"
+    rows = [
+        (line["at"], f"`{line['commit']}`", f"`{line['kind']}`", line["of"], line["tried"] or "–", line["note"] or "–")
+        for line in found
+    ]
+    return table(("date", "commit", "proof", "set", "configurations tried", "note"), rows)
+
+
 def _summary(lines: Sequence[Line]) -> str:
+    lines = [line for line in lines if not _is_other(line)]
     if not lines:
         return "None yet.\n"
     head = ("date", "commit", "set", "profile", "seeds", "configurations tried", "stack AUC", "strongest baseline")
@@ -122,7 +183,6 @@ def _summary(lines: Sequence[Line]) -> str:
             line["note"],
         )
         for line in lines
-        if line["kind"] == "direction"
     ]
     return table((*head, "stack − strongest", "stack − known", "note"), rows)
 
@@ -193,3 +253,7 @@ def _interval(ends: Sequence[float] | None, digits: int = 3) -> str:
 
 def _difference(pair: Mapping[str, Any]) -> str:
     return f"{pair['auc']:+.4f} {_interval(pair['auc_ci'], 4)}"
+
+
+if __name__ == "__main__":
+    Log(DOCS).write()

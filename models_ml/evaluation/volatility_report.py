@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from models_ml.evaluation.results import renew
 from models_ml.evaluation.volatility import BAR, Scored
 
 TITLES = {
@@ -61,6 +62,7 @@ def keep(path: Path, opening: dict[str, Any], scores: Sequence[Scored], context:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     path.with_suffix(".md").write_text(page(found))
+    renew(path)
 
 
 def page(found: dict[str, Any]) -> str:

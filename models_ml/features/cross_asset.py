@@ -6,13 +6,14 @@ and reads it turned over, so that the factor of currencies is the dollar's fall 
 dollar basket is the mean of the pairs that the dollar stands in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from markets.values import FloatArray
+from markets.values import FloatArray, IntArray
 from models_ml.features.matrix import known_fields
 from models_ml.features.rolling import change, ratio, rolling_sum, shifted
 
@@ -35,14 +36,18 @@ class Market:
     sizes: dict[str, FloatArray] = field(default_factory=dict)  # of the series asked for so far
 
     def yardstick(self, series: str) -> FloatArray:
-        """Root mean square of a series over `LENGTH`, computed once."""
+        """Root mean square of a series over `LENGTH`, computed once: of the rows wanted and `FURTHEST` before them."""
         if series not in self.sizes:
-            self.sizes[series] = size(getattr(self, series))
+            self.sizes[series] = size(self.newest(getattr(self, series), LENGTH + FURTHEST))
         return self.sizes[series]
 
     def newest(self, values: FloatArray, length: int) -> FloatArray:
         """The end of a series (I, T) that windows of `length` over the rows wanted read."""
         return values[:, max(values.shape[1] - self.rows - length + 1, 0) :]
+
+    def wanted(self, values: FloatArray) -> FloatArray:
+        """The rows wanted of a series (I, T), or all where it has fewer."""
+        return values[:, max(values.shape[1] - self.rows, 0) :]
 
     @cached_property
     def factor(self) -> FloatArray:
@@ -82,15 +87,20 @@ class Market:
 def slope_on(factor: FloatArray, returns: FloatArray) -> FloatArray:
     """Least-squares slope of returns on the factor over `LONG` candles, both around 0."""
     both = returns * factor
-    return ratio(known_mean(both, LONG), known_mean(np.where(np.isfinite(both), factor * factor, np.nan), LONG))
+    together, alone = known_means((both, factor * factor), np.isfinite(both), LONG)
+    return ratio(together, alone)
 
 
 def known_mean(values: FloatArray, length: int) -> FloatArray:
     """Mean of the known ones of the last `length` values, NaN with fewer than `ENOUGH` of them."""
-    known = np.isfinite(values)
+    return known_means((values,), np.isfinite(values), length)[0]
+
+
+def known_means(series: Sequence[FloatArray], known: NDArray[np.bool_], length: int) -> list[FloatArray]:
+    """The same of several series (..., T) that count where `known` (..., T) says so."""
     count = rolling_sum(known.astype(np.float64), length)
-    mean = rolling_sum(np.where(known, values, 0.0), length) / np.maximum(count, 1.0)
-    return np.where(count >= ENOUGH * length, mean, np.nan)
+    mean = rolling_sum(np.where(known, np.stack(series), 0.0), length) / np.maximum(count, 1.0)
+    return list(np.where(count >= ENOUGH * length, mean, np.nan))
 
 
 def size(values: FloatArray, length: int = LENGTH) -> FloatArray:
@@ -110,15 +120,20 @@ def moved(series: str, length: int) -> Callable[[Market], FloatArray]:
     """Sum of a return over `length` candles / (its root mean square over `LENGTH` √length)."""
 
     def of(market: Market) -> FloatArray:
-        values = rolling_sum(market.newest(getattr(market, series), length), length)
-        return ratio(values, market.yardstick(series)[:, -values.shape[1] :] * np.sqrt(length))
+        values = market.wanted(rolling_sum(market.newest(getattr(market, series), length), length))
+        return ratio(values, market.wanted(market.yardstick(series)) * np.sqrt(length))
 
     return of
 
 
 def before(series: str, steps: int) -> Callable[[Market], FloatArray]:
     """The return `steps` candles ago / its root mean square over `LENGTH` then."""
-    return lambda market: shifted(ratio(getattr(market, series), market.yardstick(series)), steps)
+
+    def of(market: Market) -> FloatArray:
+        yardstick = market.yardstick(series)
+        return shifted(ratio(getattr(market, series)[:, -yardstick.shape[1] :], yardstick), steps)
+
+    return of
 
 
 def tied(length: int) -> Callable[[Market], FloatArray]:
@@ -126,11 +141,10 @@ def tied(length: int) -> Callable[[Market], FloatArray]:
 
     def of(market: Market) -> FloatArray:
         x, y = market.newest(market.factor, length), market.newest(market.own, length)
-        both = np.isfinite(x * y)
-        x, y = np.where(both, x, np.nan), np.where(both, y, np.nan)
-        mean_x, mean_y = known_mean(x, length), known_mean(y, length)
-        joint = known_mean(x * y, length) - mean_x * mean_y
-        spread = (known_mean(x * x, length) - mean_x**2) * (known_mean(y * y, length) - mean_y**2)
+        both = x * y
+        mean_x, mean_y, product, xx, yy = known_means((x, y, both, x * x, y * y), np.isfinite(both), length)
+        joint = product - mean_x * mean_y
+        spread = (xx - mean_x**2) * (yy - mean_y**2)
         return np.clip(ratio(joint, np.sqrt(np.maximum(spread, 0))), -1, 1)
 
     return of
@@ -140,7 +154,7 @@ def breadth(length: int) -> Callable[[Market], FloatArray]:
     """Share of the instruments that rose over `length` candles − share that fell."""
 
     def of(market: Market) -> FloatArray:
-        moves = rolling_sum(market.newest(market.own, length), length)
+        moves = market.wanted(rolling_sum(market.newest(market.own, length), length))
         known = np.isfinite(moves)
         share = np.where(known, np.sign(moves), 0).sum(axis=0) / known.sum(axis=0)
         return np.where(known & (known.sum(axis=0) > OTHERS), share, np.nan)
@@ -152,22 +166,34 @@ def standing(series: Callable[[Market], FloatArray], length: int) -> Callable[[M
     """Rank of a return over `length` candles among the instruments: −1 weakest, 1 strongest; equals share a place."""
 
     def of(market: Market) -> FloatArray:
-        moves = rolling_sum(market.newest(series(market), length), length)
-        moves = moves[:, max(moves.shape[1] - market.rows, 0) :]
+        moves = market.wanted(rolling_sum(market.newest(series(market), length), length))
         known = np.isfinite(moves)
         count = known.sum(axis=0)
-        ranked = np.sort(np.where(known, moves, np.inf), axis=0)
-        below = np.stack([(ranked < one).sum(axis=0) for one in moves])
-        above = np.stack([((ranked > one) & np.isfinite(ranked)).sum(axis=0) for one in moves])
-        return np.where(known & (count > OTHERS), (below - above) / np.maximum(count - 1, 1), np.nan)
+        below, upto = places(np.where(known, moves, np.inf))
+        return np.where(known & (count > OTHERS), (below - (count - upto)) / np.maximum(count - 1, 1), np.nan)
 
     return of
 
 
+def places(values: FloatArray) -> tuple[IntArray, IntArray]:
+    """How many of each column's values (I, T) lie below each, and how many below or level with it."""
+    order = np.argsort(values, axis=0)
+    ranked = np.take_along_axis(values, order, axis=0)
+    number = np.arange(len(values))[:, None]
+    parted = ranked[1:] != ranked[:-1]
+    edge = np.ones((1, values.shape[1]), dtype=np.bool_)
+    below = np.maximum.accumulate(np.where(np.concatenate([edge, parted]), number, 0), axis=0)
+    ends = np.where(np.concatenate([parted, edge]), number + 1, len(values))
+    upto = np.minimum.accumulate(ends[::-1], axis=0)[::-1]
+    back = np.argsort(order, axis=0)
+    return np.take_along_axis(below, back, axis=0), np.take_along_axis(upto, back, axis=0)
+
+
 def spread_now(market: Market) -> FloatArray:
     """Root mean square of the residuals of one candle over its mean of `LENGTH`: > 1 where instruments part ways."""
-    known = np.isfinite(market.own_residual)
-    squares = np.where(known, market.own_residual, 0) ** 2
+    residual = market.newest(market.own_residual, LENGTH)
+    known = np.isfinite(residual)
+    squares = np.where(known, residual, 0) ** 2
     apart = np.where(known.sum(axis=0) > OTHERS, squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
     return np.where(known, np.sqrt(ratio(apart, known_mean(apart, LENGTH))), np.nan)
 
@@ -181,7 +207,7 @@ def lead(market: Market) -> FloatArray:
     """Mean product of the factor a candle ago and the own return, over their sizes: > 0 where the market leads."""
     both = known_mean(market.newest(shifted(market.factor, 1) * market.own, LENGTH), LENGTH)
     sizes = shifted(market.yardstick("factor"), 1) * market.yardstick("own")
-    return ratio(both, sizes[:, sizes.shape[1] - both.shape[1] :])
+    return ratio(market.wanted(both), market.wanted(sizes))
 
 
 CROSS_FEATURES: dict[str, tuple[str, str, Callable[[Market], FloatArray]]] = {

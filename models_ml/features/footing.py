@@ -7,7 +7,7 @@ shows in ticks, in the candle's own shape, and in what used to follow such moves
 import numpy as np
 
 from markets.values import FloatArray
-from models_ml.features.rolling import gap, ratio, rolling_max, rolling_mean, shifted
+from models_ml.features.rolling import gap, ratio, rolling_max, rolling_mean, rolling_rms, shifted
 from models_ml.features.window import Feature, Formula, Window
 
 GRID = 240
@@ -28,19 +28,19 @@ def tick(w: Window) -> FloatArray:
         least = np.full_like(w.close, np.inf)
         for step in steps:
             least = np.where(step > FINEST * w.close, np.minimum(least, step), least)
-        return -rolling_max(np.where(known, -least, np.nan), GRID)
+        return w.wanted(-rolling_max(np.where(known, -least, np.nan), GRID))
 
     return w.shared("tick", make)
 
 
 def tick_size(w: Window) -> FloatArray:
     """ln(tick / σ 60 of the price); 0 in a flat market."""
-    return _sized(tick(w) / (w.close * w.deviation(60)))
+    return _sized(tick(w) / (w.wanted(w.close) * w.wanted(w.deviation(60))))
 
 
 def tick_share(w: Window) -> FloatArray:
     """ln(tick / price, bp); 0 in a flat market."""
-    return _sized(tick(w) / w.close * 1e4)
+    return _sized(tick(w) / w.wanted(w.close) * 1e4)
 
 
 def _sized(share: FloatArray) -> FloatArray:
@@ -51,7 +51,7 @@ def in_ticks(distance: Formula) -> Formula:
     """±ln(1 + |distance| / tick): a tick counts much, the tenth tick little."""
 
     def of(w: Window) -> FloatArray:
-        steps = distance(w) / tick(w)
+        steps = w.wanted(distance(w)) / tick(w)
         return np.sign(steps) * np.log1p(np.abs(steps))
 
     return of
@@ -59,12 +59,17 @@ def in_ticks(distance: Formula) -> Formula:
 
 def in_sigma(distance: Formula) -> Formula:
     """Distance / (price × σ 60)."""
-    return lambda w: ratio(distance(w) / w.close, w.deviation(60))
+    return lambda w: ratio(w.wanted(distance(w)) / w.wanted(w.close), w.wanted(w.deviation(60)))
 
 
 def gap_to_mean(length: int) -> Formula:
     """Close − mean of the last `length` closes."""
-    return lambda w: gap(w.close, rolling_mean(w.close, length))
+
+    def of(w: Window) -> FloatArray:
+        mean = w.wanted(rolling_mean(w.tail(w.close, length), length))
+        return gap(w.wanted(w.close), mean)
+
+    return of
 
 
 def followed(w: Window) -> FloatArray:
@@ -78,7 +83,7 @@ def record(length: int) -> Formula:
     def of(w: Window) -> FloatArray:
         return w.shared(
             f"record {length}",
-            lambda: rolling_mean(np.sign((w.close - w.open) * shifted(w.returns, 1)), length),
+            lambda: w.wanted(rolling_mean(np.sign((w.close - w.open) * shifted(w.returns, 1)), length)),
         )
 
     return of
@@ -88,10 +93,11 @@ def response(length: int) -> Formula:
     """Slope of a candle's move on the return before it."""
 
     def of(w: Window) -> FloatArray:
-        return w.shared(
-            f"response {length}",
-            lambda: ratio(rolling_mean(followed(w) * shifted(w.returns, 1), length), w.deviation(length) ** 2),
-        )
+        def make() -> FloatArray:
+            together = rolling_mean(followed(w) * shifted(w.returns, 1), length)
+            return ratio(w.wanted(together), w.wanted(w.deviation(length)) ** 2)
+
+        return w.shared(f"response {length}", make)
 
     return of
 
@@ -103,12 +109,17 @@ def expected(by: Formula, last: Formula) -> Formula:
 
 def last_return(w: Window) -> FloatArray:
     """The last return / σ 60."""
-    return ratio(w.returns, w.deviation(60))
+
+    def make() -> FloatArray:
+        returns = w.tail(w.returns, 60)
+        return ratio(w.wanted(returns), w.wanted(rolling_rms(returns, 60)))
+
+    return w.shared("last return", make)
 
 
 def last_sign(w: Window) -> FloatArray:
     """Sign of the last return."""
-    return np.sign(w.returns)
+    return np.sign(w.wanted(w.returns))
 
 
 DISTANCES: dict[str, tuple[str, int, Formula]] = {

@@ -35,7 +35,16 @@ _FROM_COLUMNS = [
 ]
 
 
+def _by_lookback() -> dict[tuple[int, float], list[int]]:
+    """Columns by what spoils them: their look-back, and the share of it that may be missing."""
+    places: dict[tuple[int, float], list[int]] = {}
+    for place, feature in _FROM_CANDLES:
+        places.setdefault((feature.lookback, feature.holes), []).append(place)
+    return places
+
+
 TIERS = _tiers()
+_BY_LOOKBACK = _by_lookback()
 
 CHUNK = 1 << 15
 """Rows worked on at a time: bounds the memory that a long history takes beside its result."""
@@ -115,11 +124,14 @@ def _fill(columns: FloatArray, open_times: IntArray, ohlcv: FloatArray) -> None:
     for window, tier in _windows(open_times, fields, rows):
         for place, feature in tier:
             columns[place] = feature.of(window)[..., -rows:]
+        if rows >= LOOKBACK:  # a short window's memory is better kept: it is needed again a minute later
+            window.forget()
     np.copyto(columns, np.nan, where=~np.isfinite(columns))
-    for place, feature in _FROM_CANDLES:
-        spoilt = masks.spoilt(feature.lookback, feature.holes)
+    for lookback, places in _BY_LOOKBACK.items():
+        spoilt = masks.spoilt(*lookback)
         if spoilt is not None:
-            columns[place, spoilt] = np.nan
+            for place in places:
+                columns[place, spoilt] = np.nan
     for place, blend, parts in _FROM_COLUMNS:
         columns[place] = blend(columns[parts])
 
@@ -138,22 +150,21 @@ class _Masks:
     """For each look-back: the rows that miss a candle of it."""
 
     def __init__(self, missing: NDArray[np.bool_], rows: int) -> None:
-        self.rows = rows
+        self.rows, self.holed = rows, bool(missing.any())
         self.before = np.zeros((missing.shape[0], missing.shape[1] + 1), dtype=np.int64)
-        np.cumsum(missing, axis=1, out=self.before[:, 1:])
-        self.cache: dict[tuple[int, float], NDArray[np.bool_] | None] = {}
+        if self.holed:
+            np.cumsum(missing, axis=1, out=self.before[:, 1:])
 
     def spoilt(self, lookback: int, holes: float) -> NDArray[np.bool_] | None:
         """Where (I, rows) more than a share of `holes` of the candles is missing; None where nowhere."""
-        key = lookback, holes
-        if key not in self.cache:
-            steps = self.before.shape[1] - 1
-            ends = np.arange(steps - self.rows, steps) + 1
-            starts = np.maximum(ends - lookback, 0)
-            gaps = self.before[:, ends] - self.before[:, starts]
-            spoilt = (gaps > int(lookback * holes)) | (ends < lookback)
-            self.cache[key] = spoilt if spoilt.any() else None
-        return self.cache[key]
+        steps = self.before.shape[1] - 1
+        if not self.holed and steps - self.rows + 1 >= lookback:
+            return None
+        ends = np.arange(steps - self.rows, steps) + 1
+        starts = np.maximum(ends - lookback, 0)
+        gaps = self.before[:, ends] - self.before[:, starts]
+        spoilt = (gaps > int(lookback * holes)) | (ends < lookback)
+        return spoilt if spoilt.any() else None
 
 
 def _windows(open_times: IntArray, fields: FloatArray, rows: int) -> Iterator[tuple[Window, list[tuple[int, Feature]]]]:

@@ -49,10 +49,12 @@ WARM_UP: int = sorted(feature.lookback for feature in FEATURES)[int(0.9 * len(FE
 """Base candles from which nine columns of ten are known: enough to learn from and to vote on."""
 
 NO_SOURCE: dict[str, str] = {
+    "liquidations": "FE-66: forced liquidations of perpetual contracts; funding and open interest are columns",
     "social_sentiment": "FE-68: social media sentiment, trending topics, influencers",
     "whale_moves": "FE-71: large transfers on chain",
     "cot_positioning": "FE-72: commitments of traders",
     "on_chain": "FE-73: on-chain metrics",
+    "bond_correlation": "FE-76: correlation with bonds; with other instruments and the dollar there are columns",
     "implied_volatility": "FE-81: implied volatility of options",
 }
 """What has no source yet. These are no columns: a made-up zero would be learned as a fact."""

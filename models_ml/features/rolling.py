@@ -59,8 +59,8 @@ def fold(leaf: State, length: int, merge: Merge) -> State:
 
 def _fold_few(leaf: State, length: int, merge: Merge) -> State:
     """The same tree of merges, hence the same bits, over each window by itself: (..., T − length + 1)."""
-    starts = range(leaf[0].shape[-1] - length + 1)
-    block = tuple(np.stack([part[..., n : n + length] for n in starts], axis=-2) for part in leaf)
+    count = leaf[0].shape[-1] - length + 1
+    block = tuple(_windows(part, length, count) for part in leaf)
     size, covered = 1, 0
     whole: State = ()
     while True:
@@ -74,6 +74,13 @@ def _fold_few(leaf: State, length: int, merge: Merge) -> State:
         older, newer = tuple(part[..., ::2] for part in block), tuple(part[..., 1::2] for part in block)
         block = merge(older, newer, size, size)
         size *= 2
+
+
+def _windows(values: FloatArray, length: int, count: int) -> FloatArray:
+    """The first `count` windows of `length` (..., count, length), one alone without a copy."""
+    if count == 1:
+        return values[..., None, :]
+    return np.stack([values[..., n : n + length] for n in range(count)], axis=-2)
 
 
 def _join(older: State, newer: State, older_size: int, newer_size: int, merge: Merge) -> State:

@@ -70,9 +70,9 @@ def correlation_at(w: Window, lag: int) -> FloatArray:
 
 
 def _correlation_at(w: Window, lag: int) -> FloatArray:
-    earlier = shifted(w.returns, lag)
+    returns = w.tail(w.returns, LENGTH + lag)
     now = w.shared("squares", lambda: rolling_sum(w.tail(w.returns * w.returns, LENGTH + FURTHEST), LENGTH))
-    both = rolling_sum(w.tail(w.returns * earlier, LENGTH), LENGTH)
+    both = rolling_sum(w.tail(returns * shifted(returns, lag), LENGTH), LENGTH)
     return ratio(2 * w.wanted(both), w.wanted(now + shifted(now, lag)))
 
 

@@ -5,15 +5,15 @@ with fewer than three instruments they are unknown.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
-from models_ml.features.cross_asset import CROSS_COLUMNS, build_cross, dollar_side
-from models_ml.features.matrix import CHUNK, build
+from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_LOOKBACK, build_cross, dollar_side
+from models_ml.features.matrix import BLOCK, CHUNK, build
 from models_ml.features.registry import COLUMNS, LOOKBACK, VERSION
 
 VECTOR: tuple[str, ...] = (*COLUMNS, *CROSS_COLUMNS)
@@ -47,22 +47,27 @@ def build_rows(
     The same values as `build_vector`, block by block: a sample of a long history costs the memory of the sample.
     """
     out = np.empty((len(index), len(VECTOR)), dtype=np.float32)
-    block = np.lexsort((index[:, 0], index[:, 1] // CHUNK))
-    edges = np.flatnonzero(np.diff(index[block, 1] // CHUNK, prepend=-1, append=-1))
-    for first, last in pairwise(edges):
-        wanted = block[first:last]
-        start = int(index[wanted[0], 1]) // CHUNK * CHUNK
-        end = min(start + CHUNK, len(open_times))
+    for wanted, start, end in _blocks(index, CHUNK, len(open_times)):
         seen = slice(max(start - LOOKBACK + 1, 0), end)
-        times, candles = open_times[seen], ohlcv[:, seen]
-        out[wanted, len(COLUMNS) :] = build_cross(candles, end - start, dollar=dollar)[
-            index[wanted, 0], index[wanted, 1] - start
-        ]
         for instrument in np.unique(index[wanted, 0]):
             here = wanted[index[wanted, 0] == instrument]
-            own = build(times, candles[instrument : instrument + 1], end - start)[0]
+            own = build(open_times[seen], ohlcv[instrument : instrument + 1, seen], end - start)[0]
             out[here, : len(COLUMNS)] = own[index[here, 1] - start]
+    together = max(BLOCK // max(len(ohlcv), 1), CROSS_LOOKBACK)
+    for wanted, start, end in _blocks(index, together, len(open_times)):
+        candles = ohlcv[:, max(start - CROSS_LOOKBACK + 1, 0) : end]
+        across = build_cross(candles, end - start, dollar=dollar)
+        out[wanted, len(COLUMNS) :] = across[index[wanted, 0], index[wanted, 1] - start]
     return out
+
+
+def _blocks(index: IntArray, length: int, steps: int) -> Iterator[tuple[IntArray, int, int]]:
+    """For each block of `length` minutes with chosen pairs: their places in `index`, its first minute and its end."""
+    block = np.lexsort((index[:, 0], index[:, 1] // length))
+    edges = np.flatnonzero(np.diff(index[block, 1] // length, prepend=-1, append=-1))
+    for first, last in pairwise(edges):
+        start = int(index[block[first], 1]) // length * length
+        yield block[first:last], start, min(start + length, steps)
 
 
 def dollar_sides(symbols: Sequence[str]) -> FloatArray:

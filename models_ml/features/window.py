@@ -85,6 +85,13 @@ class Window:
             self._shared[name] = make()
         return cast(Part, self._shared[name])
 
+    def forget(self) -> None:
+        """Let go of what was shared: shapes hold their window, which would else wait for the garbage collector."""
+        for part in self._shared.values():
+            if isinstance(part, Bars):
+                part.window.forget()
+        self._shared.clear()
+
     @series
     def log_close(self) -> FloatArray:
         """Natural logarithm of the close."""
@@ -147,17 +154,19 @@ class Window:
         """Lowest low of `length` candles."""
         return self.shared(f"lowest {length}", lambda: rolling_min(self.low, length))
 
-    @cached_property
+    @property
     def root(self) -> "Window":
         """The window that this one was cut from: what it shares is shared by all cuts of it."""
-        return self if self.source is None else self.source
+        return self if self.source is None else self.source  # kept, it would hold itself and its arrays for long
 
-    @cached_property
+    @property
     def near(self) -> "Window":
         """Only the wanted steps and the hour before them, where that spares most of a long window."""
+        return self if len(self.open_times) < LONG * (len(self.wanted_times) + HOUR) else self._end
+
+    @cached_property
+    def _end(self) -> "Window":
         steps = len(self.wanted_times) + HOUR
-        if len(self.open_times) < LONG * steps:
-            return self
         return Window(self.open_times[-steps:], self.fields[..., -steps:], len(self.wanted_times))
 
     def wanted(self, values: FloatArray) -> FloatArray:

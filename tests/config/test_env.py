@@ -43,7 +43,7 @@ def test_a_flag_has_a_default(given: pytest.MonkeyPatch) -> None:
         (lambda: env.number(NAME, 1), "many", f"{NAME}='many' is not a number"),
         (lambda: env.number(NAME, 1, low=0, high=5), "5.1", f"{NAME}='5.1' is out of range: use 0 to 5"),
         (lambda: env.number(NAME, 1, low=0, high=5), "-0.1", f"{NAME}='-0.1' is out of range: use 0 to 5"),
-        (lambda: env.number(NAME, 1, low=0), "nan", f"{NAME}='nan' is out of range: use 0 to inf"),
+        (lambda: env.number(NAME, 1, low=0), "nan", f"{NAME}='nan' is out of range: use 0 or more"),
         (lambda: env.whole(NAME, 1), "1.5", f"{NAME}=1.5 is not a whole number"),
         (lambda: env.whole(NAME, 1), "-1", f"{NAME}='-1' is out of range: use 0 to 2.14748e+09"),
         (lambda: env.database(NAME, ""), "mysql://x/y", f"{NAME} is not a PostgreSQL URL: use postgresql://user:password@host:5432/name"),

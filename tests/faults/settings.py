@@ -4,4 +4,4 @@ from config import env
 from config.settings.test import *  # noqa: F403  # settings modules extend each other by design
 
 LOGGING = {"json": True, "level": "INFO"}
-SOCKET_ACCEPTS_A_SECOND = env.number("SOCKET_ACCEPTS_A_SECOND", 100)
+SOCKET_ACCEPTS_A_SECOND = env.number("SOCKET_ACCEPTS_A_SECOND", 100, low=1)

@@ -15,6 +15,7 @@ from markets.candles import (
     load_ohlcv,
     load_panel,
     newest_open_times,
+    read_window,
     store_closed,
 )
 from markets.models import Candle, CandleRevision, Instrument, Refusal
@@ -213,6 +214,20 @@ def test_a_panel_lays_instruments_on_one_axis(btc: Instrument) -> None:
     assert panel.observed_at[1, 0] == NOW.timestamp()
     assert panel.taint.tolist() == [TaintFlag.GAP, 0]
     assert load_panel([eth.pk], START + 1800, 20, taint_bars=17).taint.tolist() == [0]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 14, 22, 59, 60, 61])
+def test_a_window_read_in_stretches_is_the_same(btc: Instrument, at_once: int) -> None:
+    eth = make_instrument("ETH/USDT")
+    a, b = series(btc, 30), series(eth, 30, seed=2)
+    store_closed(a, source=Source.REST, now=NOW)
+    store_closed(b.pick(np.array([t for t in range(30) if t not in {0, 12, 13, 29}])), source=Source.IMPORT, now=NOW)
+    ids, panel = np.array([eth.pk, btc.pk]), load_panel([eth.pk, btc.pk], START + 1800, 30)
+    ohlcv, observed, flags = read_window(ids, panel.open_times, None, at_once=at_once)
+    np.testing.assert_array_equal(ohlcv, panel.ohlcv)
+    np.testing.assert_array_equal(observed, panel.observed_at)
+    np.testing.assert_array_equal(flags, panel.flags)
+    np.testing.assert_array_equal(ohlcv[1], a.ohlcv)
 
 
 def test_a_missing_last_candle_is_stale(btc: Instrument) -> None:

@@ -1,7 +1,7 @@
 """`manage.py features` prints what a decision would be shown."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import numpy as np
@@ -11,7 +11,9 @@ from django.core.management import CommandError, call_command
 from lib import clock
 from markets.candles import load_panel
 from markets.models import Instrument
-from models_ml.features import COLUMNS, LOOKBACK, build
+from markets.schedule import deactivate
+from models_ml.features import COLUMNS, LOOKBACK, VECTOR, build, build_vector, dollar_sides
+from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_FEATURES, CROSS_LOOKBACK
 from models_ml.features.microstructure import MICRO_COLUMNS
 from models_ml.features.words import WORD_COLUMNS
 from tests.factories_market import instruments_of, make_run, store_walk
@@ -37,11 +39,44 @@ def test_the_row_is_that_of_a_decision(btc: Instrument) -> None:
     lines = json.loads(said("--instrument", "BTC/USDT", "--at", "2026-03-02T09:30:59Z", "--json"))
     panel = load_panel([btc.pk], clock.epoch(CLOSE), LOOKBACK)
     expected = build(panel.open_times, panel.ohlcv, 1)[0, 0]
-    assert [line["name"] for line in lines] == [*COLUMNS, *MICRO_COLUMNS, *WORD_COLUMNS]
+    assert [line["name"] for line in lines] == [*VECTOR, *MICRO_COLUMNS, *WORD_COLUMNS]
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal([line["value"] for line in lines[: len(COLUMNS)]], expected)
-    assert all(line["value"] is None for line in lines[len(COLUMNS) :]), "no books, no trades, no words"
+    assert all(line["value"] is None for line in lines[len(COLUMNS) :]), "no others, no books, no trades, no words"
     assert all(line["source"] and line["unit"] for line in lines)
+
+
+SYMBOLS = ("BTC/USDT", "USD/JPY", "EUR/USD", "GBP/USD", "SOL/USDT")
+
+
+@pytest.fixture
+def shard(db: None) -> list[Instrument]:
+    """Five instruments of one class, of which the last is no longer decided, and one of another class."""
+    instruments = instruments_of(make_run(symbols=(*SYMBOLS, "XAU/USD"), due_from=CLOSE - timedelta(days=1)))
+    for number, instrument in enumerate(instruments):
+        store_walk(instrument, CLOSE, LOOKBACK, seed=number)
+    Instrument.objects.filter(symbol="XAU/USD").update(market_class="metal")
+    deactivate(instruments[4], CLOSE)
+    return instruments
+
+
+def test_what_the_others_do_is_that_of_the_decision(shard: list[Instrument]) -> None:
+    together = shard[:4]
+    panel = load_panel([one.pk for one in together], clock.epoch(CLOSE), LOOKBACK)
+    dollar = dollar_sides([one.symbol for one in together])
+    vector = build_vector(panel.open_times, panel.ohlcv, 1, dollar=dollar)[:, 0]
+    for number, instrument in enumerate(together):
+        lines = json.loads(said("--instrument", instrument.symbol, "--at", "2026-03-02T09:30Z", "--json"))
+        across = [line for line in lines if line["group"] == "cross_asset"]
+        assert [line["name"] for line in across] == list(CROSS_COLUMNS)
+        assert [line["source"] for line in across] == [source for _, source, _ in CROSS_FEATURES.values()]
+        assert {line["lookback"] for line in across} == {CROSS_LOOKBACK}
+        given = [np.nan if line["value"] is None else line["value"] for line in across]
+        np.testing.assert_array_equal(np.array(given, np.float32), vector[number, len(COLUMNS) :])
+        assert np.isfinite(given[:-1]).all()
+        assert (across[-1]["value"] is None) == ("USD" not in instrument.symbol.split("/")), "no dollar in the pair"
+    text = said("--instrument", "BTC/USDT", "--at", "2026-03-02T09:30Z")
+    assert "mean return of the others over 5 / σ √5" in text
 
 
 def test_words_name_value_and_source(btc: Instrument) -> None:

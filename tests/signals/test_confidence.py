@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_ml.validation import metrics
+from models_ml.validation.metrics import wilson
 from signals import confidence
 from signals.confidence import (
     MIN_N,
@@ -19,7 +19,6 @@ from signals.confidence import (
     lean_of,
     stated,
     stated_by_stack,
-    wilson,
 )
 
 CURVE = Calibration(lean=(0.1, 0.3, 0.5), right=(0.50, 0.56, 0.61), validation={11: Bin(250, 140), 12: Bin(80, 50)})
@@ -109,22 +108,6 @@ def test_bins_are_five_points_wide_and_include_their_lower_edge(probability: flo
 def test_every_edge_belongs_to_the_bin_above(edge: int) -> None:
     assert bin_of(edge * 0.05) == edge
     assert bin_of(edge / 20) == edge
-
-
-def test_wilson_has_the_published_figures() -> None:
-    """Wilson's interval of 81 in 263: 0.2553 to 0.3662 (Newcombe, Statistics in Medicine 1998, table I, method 3)."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
-@given(st.integers(1, 5000), st.data())
-def test_wilson_holds_the_share_and_agrees_with_validation(n: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, n))
-    low, high = wilson(right, n)
-    assert low + 1e-12 >= 0
-    assert low - 1e-12 <= right / n <= high + 1e-12
-    assert high <= 1 + 1e-12
-    assert (low, high) == pytest.approx(metrics.wilson(right, n), abs=1e-4)
 
 
 # ---- what is stated

@@ -14,10 +14,10 @@ from rich.progress import Progress
 
 from models_ml.agents.lexicon import WORDS
 from models_ml.agents.sentiment import LexiconReader, Reader, SentimentError
+from models_ml.evaluation.openings import remember
+from models_ml.evaluation.sentiment import Report, elsewhere, last_share, open_test, picked, rounded
+from models_ml.evaluation.sentiment_page import page
 from models_ml.sentences import Sentences, fingerprint, read_sentences
-from models_ml.validation.openings import remember
-from models_ml.validation.sentiment import Report, elsewhere, last_share, open_test, picked, rounded
-from models_ml.validation.sentiment_page import page
 
 GATE = {"accuracy": 0.92, "macro_f1": 0.88}
 """What the linear reader has to reach on the test part."""

@@ -12,7 +12,9 @@ from django.utils.dateparse import parse_datetime
 from lib.clock import epoch, floor_minute, market_now
 from markets.candles import load_panel
 from markets.models import Instrument
-from models_ml.features import FEATURE_GROUPS, LOOKBACK, build
+from markets.schedule import due_closes
+from models_ml.features import FEATURE_GROUPS, LOOKBACK, build, dollar_sides
+from models_ml.features.cross_asset import CROSS_FEATURES, CROSS_LOOKBACK, build_cross
 from models_ml.features.microstructure import build_micro, described
 from models_ml.features.words import WORD_FEATURES
 from models_ml.news import news_of
@@ -55,6 +57,10 @@ def row_of(instrument: Instrument, at: datetime) -> list[Line]:
         for group, features in FEATURE_GROUPS.items()
         for feature in features
     ]
+    lines += [
+        _line("cross_asset", name, value, unit, source, CROSS_LOOKBACK)
+        for (name, (unit, source, _)), value in zip(CROSS_FEATURES.items(), _across(instrument, close), strict=True)
+    ]
     ticks = np.array([instrument.tick_size])
     micro = build_micro(1, np.array([close]), panel.books, panel.flow, ticks=ticks)[0, 0].tolist()
     words = news_of([instrument], close).columns()[0].tolist()
@@ -64,6 +70,21 @@ def row_of(instrument: Instrument, at: datetime) -> list[Line]:
         for group, (row, columns) in further.items()
         for value, (name, (unit, source)) in zip(row, columns.items(), strict=True)
     ]
+
+
+def _across(instrument: Instrument, close: int) -> list[float]:
+    """What the others did, of those that were decided together with the instrument at `close`."""
+    shard = Instrument.objects.filter(
+        venue=instrument.venue_id, market_class=instrument.market_class, calendar=instrument.calendar
+    )
+    symbols = dict(shard.order_by("pk").values_list("pk", "symbol"))
+    due = due_closes(symbols, close, close)
+    ids = [key for key in symbols if key == instrument.pk or len(due[key])]
+    panel = load_panel(ids, close, CROSS_LOOKBACK, calendar=instrument.calendar)
+    row: list[float] = build_cross(panel.ohlcv, 1, dollar=dollar_sides([symbols[key] for key in ids]))[
+        ids.index(instrument.pk), 0
+    ].tolist()
+    return row
 
 
 def _line(group: str, name: str, value: float, unit: str, source: str, lookback: int) -> Line:

@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from lib.clock import wall_now
 from models_ml.agents.sentiment import SentimentError
 from models_ml.agents.sentiment_linear import LinearReader
+from models_ml.evaluation.sentiment import GRID, Tried, try_all
 from models_ml.sentences import Sentences, fingerprint, read_sentences
 from models_ml.tone import linear_folder
-from models_ml.validation.sentiment import GRID, Tried, try_all
 
 
 class Command(BaseCommand):

@@ -2,9 +2,20 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from markets.values import FloatArray
-from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_LOOKBACK, EVEN, build_cross, dollar_side
+from models_ml.features.cross_asset import (
+    CROSS_COLUMNS,
+    CROSS_LOOKBACK,
+    EVEN,
+    build_cross,
+    dollar_side,
+    known_mean,
+    known_means,
+    places,
+)
 from tests.models_ml.features.walks import walk
 
 STEPS = CROSS_LOOKBACK + 120
@@ -140,3 +151,24 @@ def test_a_gap_of_another_leaves_the_mean_of_the_rest(candles: FloatArray) -> No
 
 def test_sides_of_the_dollar() -> None:
     assert [dollar_side(pair) for pair in ("USD/JPY", "EUR/USD", "EUR/GBP", "BTC/USDT")] == [1, -1, 0, 0]
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 2**32))
+def test_places_are_counted_with_equals_and_unknown_ones(instruments: int, rows: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-2, 3, (instruments, rows)) / 2 * rng.choice([1.0, -1.0])
+    values[rng.random(values.shape) < 0.2] = np.inf
+    below, upto = places(values)
+    np.testing.assert_array_equal(below, [(values < one).sum(axis=0) for one in values])
+    np.testing.assert_array_equal(upto, [(values <= one).sum(axis=0) for one in values])
+
+
+def test_means_that_share_what_is_known_are_those_of_each() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 4, 200))
+    x[rng.random(x.shape) < 0.1], y[rng.random(y.shape) < 0.1] = np.nan, np.inf
+    known = np.isfinite(x * y)
+    for one, mean in zip((x, y), known_means((x, y), known, 60), strict=True):
+        np.testing.assert_array_equal(mean, known_mean(np.where(known, one, np.nan), 60))
+        row = np.where(known, one, np.nan)[2, 140:200]
+        assert mean[2, 199] == pytest.approx(np.nanmean(row))

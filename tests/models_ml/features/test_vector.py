@@ -4,7 +4,7 @@ import numpy as np
 
 from models_ml.features import COLUMNS, LOOKBACK, VECTOR, build, build_rows, build_vector, dollar_sides
 from models_ml.features.cross_asset import CROSS_COLUMNS, build_cross
-from models_ml.features.matrix import CHUNK
+from models_ml.features.matrix import BLOCK, CHUNK
 from tests.models_ml.features.walks import minutes, walk
 
 SIDES = dollar_sides(["USD/JPY", "EUR/USD", "GBP/USD"])
@@ -35,3 +35,14 @@ def test_chosen_rows_across_blocks_are_those_of_the_whole() -> None:
         seen = slice(max(minute + 1 - LOOKBACK, 0), minute + 1)
         np.testing.assert_array_equal(row, build_vector(times[seen], candles[:, seen], 1, dollar=SIDES)[instrument, 0])
     assert build_rows(times, candles, index[:0]).shape == (0, len(VECTOR))
+
+
+def test_chosen_rows_of_many_instruments_know_the_others_across_blocks() -> None:
+    length = BLOCK // 64
+    times, candles = minutes(length + 500), walk(64, length + 500, seed=9)
+    candles[7, length - 200 : length - 150] = np.nan
+    index = np.array([[7, length - 100], [40, length - 1], [2, length], [7, length + 1], [63, length + 499]])
+    chosen = build_rows(times, candles, index)[:, len(COLUMNS) :]
+    whole = build_cross(candles).astype(np.float32)
+    np.testing.assert_array_equal(chosen, whole[index[:, 0], index[:, 1]])
+    assert np.isfinite(chosen).any(axis=1).all()

@@ -179,6 +179,19 @@ def test_wilson(won: int, n: int, low: float, high: float) -> None:
     assert wilson(won, n) == pytest.approx((low, high), abs=1e-4)
 
 
+def test_wilson_has_the_published_figures() -> None:
+    """Wilson's interval of 81 in 263: 0.2553 to 0.3662 (Newcombe, Statistics in Medicine 1998, table I, method 3)."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@given(st.integers(1, 5000), st.data())
+def test_wilson_holds_the_share(n: int, data: st.DataObject) -> None:
+    share = data.draw(st.integers(0, n)) / n
+    low, high = wilson(share * n, n)
+    assert 0 <= low <= share + 1e-12
+    assert share - 1e-12 <= high <= 1
+
+
 def test_rise_given_move_leaves_the_tie_out() -> None:
     np.testing.assert_allclose(rise_given_move(np.array([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])), [0.6, 0.5])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.clock import wall_now
+from models_ml.evaluation.results import renew
 from models_ml.evaluation.sources import commit_of
 
 
@@ -16,4 +17,5 @@ def remember(path: Path, opening: dict[str, Any], report: dict[str, Any]) -> dic
     record["report"] = report
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    renew(path)
     return dict(record)

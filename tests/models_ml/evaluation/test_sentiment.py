@@ -10,10 +10,8 @@ from django.core.management import CommandError, call_command
 
 from models_ml.agents.sentiment import LABELS, SentimentError
 from models_ml.agents.sentiment_linear import Settings
-from models_ml.evaluation.sources import commit_of
-from models_ml.sentences import read_sentences
-from models_ml.validation.openings import remember
-from models_ml.validation.sentiment import (
+from models_ml.evaluation.openings import remember
+from models_ml.evaluation.sentiment import (
     accuracy_and_f1,
     calibration_error,
     elsewhere,
@@ -23,7 +21,9 @@ from models_ml.validation.sentiment import (
     rank_correlation,
     try_all,
 )
-from models_ml.validation.sentiment_page import page
+from models_ml.evaluation.sentiment_page import page
+from models_ml.evaluation.sources import commit_of
+from models_ml.sentences import read_sentences
 from tests.models_ml.agents.sentences import LABELLED, TEXTS
 
 TRUTH = np.array([0, 0, 1, 1, 2, 2])
