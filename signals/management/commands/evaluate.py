@@ -52,6 +52,9 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="what the set is called in the log; its files by default")
         parser.add_argument("--note", default="", help="what was tried, for the log")
         parser.add_argument(
+            "--tried", type=int, default=0, help="configurations scored on this set elsewhere, on top of those in the log"
+        )
+        parser.add_argument(
             "--results", default=str(settings.BASE_DIR / "docs"), help="folder of the log and its page; '' keeps none"
         )
         parser.add_argument(
@@ -93,7 +96,8 @@ def _measured(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         plan = plan_for(one, root / "runs", seats, profile_of(options["profile"]), options["seeds"])
         of, commit = options["name"] or _called(train, test), commit_of(settings.BASE_DIR)
         configuration = plan.configuration(commit)
-        tried = Log(Path(options["results"])).tried(of, configuration) if options["results"] else 1
+        logged = Log(Path(options["results"])).tried(of, configuration) if options["results"] else 1
+        tried = logged + max(options["tried"], 0)
         report = measure(one, plan, panel_score, tried=tried, lanes=options["lanes"], say=say)
     part = CHOICE if options["within"] < 1 else OPENING
     today = clock.wall_now().date()
