@@ -26,6 +26,9 @@ MISSING_SHARE = 0.5
 """Share of its core that a row may lack: a lost candle blinds some columns for an hour, which is no reason for silence,
 but a row that lacks more than half of what nearly every row has is not read."""
 
+TOLD_ROWS = 20_000
+"""Rows of each slice on which the losses of a report are counted."""
+
 CROSS_GROUP = "cross_asset"
 """What the group of columns is called that needs the other instruments."""
 
@@ -89,6 +92,13 @@ class Voter(ABC):
     @abstractmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
+
+    def told(self, samples: Samples, labels: NDArray[np.int8], seed: int) -> float:
+        """Log loss of its votes on as many of these rows as say it, nats."""
+        rows = np.arange(len(labels))
+        if len(rows) > TOLD_ROWS:
+            rows = np.random.default_rng(seed).choice(rows, TOLD_ROWS, replace=False)
+        return log_loss(self.predict(samples.pick(rows)), labels[rows])
 
     def renew(self, *parts: Samples) -> None:
         """Learn again what is learned in seconds, from rows of later days too; a voter may have nothing of the kind."""

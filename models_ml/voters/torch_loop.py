@@ -29,7 +29,6 @@ from models_ml.voters.base import (
     OnStep,
     Voter,
     known_labels,
-    log_loss,
     thin,
 )
 from models_ml.voters.leaning import USUAL, slope_of
@@ -50,8 +49,6 @@ SURE = 2.0
 """Standard errors by which an epoch has to gain on held-out moves: nothing else tells a lesson from luck."""
 SCALE_ROWS = 20_000
 """Rows from which the linear part takes its scale, before all of them are read once."""
-TOLD_ROWS = 20_000
-"""Rows of each slice on which the losses of a report are counted."""
 
 Arrays = tuple[NDArray[np.float32], ...]
 Labelled = tuple[Samples, NDArray[np.int8]]
@@ -246,7 +243,7 @@ class NetVoter(Voter):
             steps = self._loop((train, labels), (validation, held), profile, on_step)
             self._settle(validation, held)
             self.renew(lined, validation)  # a line needs no held-out rows, and the newest days say most
-        learned, kept = self._told(train, labels, seed), self._told(validation, held, seed)
+        learned, kept = self.told(train, labels, seed), self.told(validation, held, seed)
         return FitReport(len(labels), steps, learned, kept, time.perf_counter() - started)
 
     def predict(self, samples: Samples) -> FloatArray:
@@ -374,12 +371,6 @@ class NetVoter(Voter):
                 inputs = (torch.from_numpy(part).to(device()) for part in view.read(rows)[0])
                 leans.append(self.net.lean(*inputs, numbers).double().cpu().numpy())
         self.net.settle(slope_of(np.concatenate(leans), held[moved] == 2))
-
-    def _told(self, samples: Samples, labels: NDArray[np.int8], seed: int) -> float:
-        rows = np.arange(len(labels))
-        if len(rows) > TOLD_ROWS:
-            rows = np.random.default_rng(seed).choice(rows, TOLD_ROWS, replace=False)
-        return log_loss(self.predict(samples.pick(rows)), labels[rows])
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: part.detach().clone() for name, part in self.net.state_dict().items()}

@@ -31,7 +31,6 @@ from models_ml.voters.base import (
     columns_of,
     core_columns,
     known_labels,
-    log_loss,
     readable_rows,
     thin,
     usable_columns,
@@ -146,8 +145,8 @@ class TreeVoter(Voter):
         return FitReport(
             len(labels),
             trees,
-            log_loss(self.predict(train), labels),
-            log_loss(self.predict(validation), held),
+            self.told(train, labels, seed),
+            self.told(validation, held, seed),
             time.perf_counter() - started,
         )
 

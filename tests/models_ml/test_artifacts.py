@@ -134,7 +134,8 @@ def test_a_pickle_is_never_opened_even_with_the_right_hash(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("seat", "file"), [("gru", "net.safetensors"), ("random_forest", "forest.skops"), ("xgb", "trees.ubj")]
+    ("seat", "file"),
+    [("gru", "net.safetensors"), ("random_forest", "forest.skops"), ("xgb", "sign.ubj"), ("xgb", "size.ubj")],
 )
 def test_a_pickle_under_a_data_name_does_not_run(seat: str, file: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"

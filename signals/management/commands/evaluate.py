@@ -52,7 +52,10 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="what the set is called in the log; its files by default")
         parser.add_argument("--note", default="", help="what was tried, for the log")
         parser.add_argument(
-            "--tried", type=int, default=0, help="configurations scored on this set elsewhere, on top of those in the log"
+            "--tried",
+            type=int,
+            default=0,
+            help="configurations scored on this set elsewhere, on top of those in the log",
         )
         parser.add_argument(
             "--results", default=str(settings.BASE_DIR / "docs"), help="folder of the log and its page; '' keeps none"
