@@ -16,8 +16,8 @@ import numpy as np
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import Agent, History, TooLittleHistory
-from models_ml.agents.realised import MINUTE_S
-from models_ml.agents.volatility_forecast import LEAST_ROWS, SHARE, VolatilityForecast, rows_of
+from models_ml.agents.realised import MINUTE_S, Tape
+from models_ml.agents.volatility_forecast import LEAST_ROWS, Unseen, VolatilityForecast, rows_of
 
 HORIZONS = (1, 15, 60)
 """Minutes; a minute uses the forecast of the quarter."""
@@ -53,6 +53,10 @@ class ExpectedMove(Agent):
 
     key: ClassVar[str] = "moves"
     lookback: ClassVar[int] = VolatilityForecast.lookback
+    says: ClassVar[tuple[str, ...]] = (
+        *VolatilityForecast.says,
+        *(f"{side}_{horizon}" for horizon in HORIZONS for side in ("low", "high")),
+    )
 
     def __init__(self, volatility: VolatilityForecast | None = None) -> None:
         """Empty until `fit` or `load`."""
@@ -62,17 +66,13 @@ class ExpectedMove(Agent):
 
     def fit(self, history: History, *, seed: int = 0) -> None:
         """Learn the quantiles on the last quarter, then the forecast on everything; `seed` changes nothing."""
-        early = int(SHARE * len(history.open_times))
-        first = VolatilityForecast()
-        first.fit(history.until(early))
-        rows = rows_of(history.open_times)
-        later = rows[rows >= early]
-        read = first.read(history, len(history.open_times) - early)
-        for horizon in HORIZONS:
-            moved = moves_ahead(history, horizon)[:, later]
-            said = deviation(read, horizon)[:, later - early]
-            self._learn(horizon, moved, said)
+        self.learn(Unseen.of(history))
         self.volatility.fit(history)
+
+    def learn(self, unseen: Unseen) -> None:
+        """Quantiles and chances from moves after everything that the forecast of them was fitted on."""
+        for horizon, (_, moved, said) in _standing(unseen).items():
+            self._learn(horizon, moved, said)
 
     def _learn(self, horizon: int, moved: FloatArray, said: FloatArray) -> None:
         use = np.isfinite(moved) & (said > 0)
@@ -81,9 +81,9 @@ class ExpectedMove(Agent):
         self.quantiles[horizon] = np.quantile(moved[use] / said[use], LEVELS).tolist()
         self.weights[horizon] = fit_large(np.abs(moved[use]), said[use]).tolist()
 
-    def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
+    def read(self, history: History, rows: int = 1, *, tape: Tape | None = None) -> dict[str, FloatArray]:
         """The forecast's values, and `low_H`, `high_H`: the band of the log return over H minutes, `BAND` inside."""
-        read = self.volatility.read(history, rows)
+        read = self.volatility.read(history, rows, tape=tape)
         out = dict(read)
         for horizon, quantiles in self.quantiles.items():
             said = deviation(read, horizon)
@@ -109,6 +109,35 @@ class ExpectedMove(Agent):
         agent.quantiles = {int(horizon): values for horizon, values in found["quantiles"].items()}
         agent.weights = {int(horizon): values for horizon, values in found["weights"].items()}
         return agent
+
+
+def _standing(unseen: Unseen) -> dict[int, tuple[IntArray, FloatArray, FloatArray]]:
+    """Horizon → rows (N,), moves (I, N) and their forecast deviations, every fifth minute."""
+    rows = rows_of(unseen.history.open_times)
+    rows = rows[rows >= unseen.first]
+    return {
+        horizon: (
+            rows,
+            moves_ahead(unseen.history, horizon)[:, rows],
+            deviation(unseen.read, horizon)[:, rows - unseen.first],
+        )
+        for horizon in HORIZONS
+    }
+
+
+def held(unseen: Unseen) -> dict[str, float | int | None]:
+    """Share of moves in the later half of the unseen rows that a band learned on the earlier half holds."""
+    found: dict[str, float | int | None] = {}
+    for horizon, (rows, moved, said) in _standing(unseen).items():
+        known = np.isfinite(moved) & (said > 0)
+        early = rows + horizon < (unseen.first + len(unseen.history.open_times)) // 2  # its move has ended by then
+        late = known & (rows >= (unseen.first + len(unseen.history.open_times)) // 2)
+        found[f"n_{horizon}"] = n = int(late.sum())
+        found[f"coverage_{horizon}"] = None
+        if n >= LEAST_ROWS and (known & early).sum() >= LEAST_ROWS:
+            low, high = np.quantile((moved / said)[known & early], (0.1, 0.9))
+            found[f"coverage_{horizon}"] = float(((moved >= low * said) & (moved <= high * said))[late].mean())
+    return found
 
 
 def fit_large(sizes: FloatArray, said: FloatArray) -> FloatArray:

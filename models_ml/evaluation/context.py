@@ -17,7 +17,7 @@ from models_ml.agents.moves import BASIS_POINTS, HORIZONS, ExpectedMove, coverag
 from models_ml.agents.realised import MINUTE_S
 from models_ml.agents.regime import Regime
 from models_ml.agents.sizing_rl import STEPS, Decisions, SizingPolicy, compare
-from models_ml.agents.volatility_forecast import SHARE, rows_of
+from models_ml.agents.volatility_forecast import SHARE, Unseen, rows_of
 from models_ml.features.rolling import rolling_rms
 from models_ml.validation.metrics import auc, calibration_error, calibration_floor
 
@@ -87,7 +87,7 @@ def judge_regime(history: History, asked: Asked, *, seed: int = 0) -> dict[str, 
     cut = _cut(history, asked.start)
     agent = Regime()
     agent.fit(history.until(cut), seed=seed)
-    mean, low, high = agent.judged(history, cut)
+    mean, low, high = agent.judged(Unseen.of(history, cut))
     return {"stored_gain": list(agent.gain), "shown": agent.shown, "gain": mean, "low": low, "high": high}
 
 
