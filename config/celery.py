@@ -157,10 +157,12 @@ def _warm_up(**kwargs: Any) -> None:
     import torch  # noqa: F401
     import xgboost  # noqa: F401
 
-    from markets.runs import current_run
-    from models_ml import asking
+    from lib.clock import epoch
+    from markets.runs import current_run, market_time
+    from models_ml import asking, outlook
     from models_ml.champions import warm
 
     asking.warm()
     if (run := current_run()) is not None:
         warm(run.venue_id)
+        outlook.warm(run.venue_id, epoch(market_time(run)))

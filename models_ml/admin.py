@@ -8,6 +8,7 @@ from unfold.decorators import action
 from accounts.admin import ReadOnlyAdmin
 from models_ml import console
 from models_ml.models import (
+    AgentVersion,
     Calibration,
     Challenge,
     LlmAnswer,
@@ -97,6 +98,17 @@ class MuteAdmin(ReadOnlyAdmin):
     list_display = ("id", "voter", "venue", "market_class", "reason", "detail", "muted_at", "lifted_at", "lifted_by")
     list_select_related = ("venue",)
     list_filter = ("reason", "voter")
+    ordering = ("-id",)
+
+
+@admin.register(AgentVersion)
+class AgentVersionAdmin(ReadOnlyAdmin):
+    """What agents learned; the newest of each venue and market class speaks."""
+
+    list_display = ("id", "agent", "venue", "market_class", "profile", "trained_until", "trained_at")
+    list_select_related = ("venue",)
+    list_filter = ("agent", "profile", "venue")
+    search_fields = ("sha256",)
     ordering = ("-id",)
 
 

@@ -9,14 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lib.errors import CandorError
+from models_ml.agents import agent_class
 from models_ml.validation.psi import FeatureSlice
 from models_ml.voters import STACK, voter_class
 from models_ml.voters.base import CorruptArtifact, Voter
 
 if TYPE_CHECKING:
+    from models_ml.agents.base import Agent
     from models_ml.agents.meta import Stack
 
-__all__ = ["CorruptArtifact", "WrongFeatures", "content_hash", "read", "read_slice", "read_stack", "write"]
+__all__ = [
+    "CorruptArtifact",
+    "WrongFeatures",
+    "content_hash",
+    "read",
+    "read_agent",
+    "read_slice",
+    "read_stack",
+    "write",
+]
 
 MANIFEST = "manifest.json"
 SLICE = "slice.json"
@@ -30,11 +41,11 @@ class WrongFeatures(CorruptArtifact):
 
 
 class Storable(Protocol):
-    """A voter or the stack: it has a key and can write itself into an empty folder."""
+    """A voter, the stack or an agent: it has a key and can write itself into an empty folder."""
 
     @property
     def key(self) -> str:
-        """Its seat."""
+        """Its seat, or its name among the agents."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -85,6 +96,18 @@ def read_stack(folder: Path, expected_sha: str, features_hash: str) -> "Stack":
     from models_ml.agents.meta import Stack  # a worker's: web code imports this module
 
     return Stack.load(folder)
+
+
+def read_agent(folder: Path, key: str, expected_sha: str) -> "Agent":
+    """Load an agent of candles; raises as `read` does."""
+    kind = agent_class(key)
+    _check(folder, key, expected_sha, form_of(kind))
+    return kind.load(folder)
+
+
+def form_of(kind: "type[Agent]") -> str:
+    """What stands in the place of the features' hash: an agent reads candles, in a form that its class numbers."""
+    return f"candles, form {kind.form}"
 
 
 def read_slice(folder: Path, key: str, expected_sha: str, features_hash: str) -> FeatureSlice | None:

@@ -3,6 +3,7 @@
 from django.db import models
 
 from markets.models import Instrument, Venue
+from models_ml.agent_versions import AgentVersion as AgentVersion  # Django looks for models here
 
 
 class ModelVersion(models.Model):

@@ -53,14 +53,16 @@ Predict = Callable[[Samples], FloatArray]
 
 
 class PanelRunner:
-    """Runs voters in threads of their own and remembers those that never came back.
+    """Runs voters, or agents, in threads of their own and remembers those that never came back.
 
     A Python thread cannot be stopped, so a voter past its budget is left behind: its seat abstains, in this minute
     and in every later one until the thread has returned.
     """
 
-    def __init__(self, lanes: int = LANES) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int = LANES, who: str = "voter") -> None:
+        """`who` is what the log calls them."""
+        self.lanes, self.who = lanes, who
+        self._late, self._failed = f"{who}_late", f"{who}_failed"
         self._stuck: dict[str, threading.Thread] = {}
 
     def ask(
@@ -79,7 +81,8 @@ class PanelRunner:
         while (waiting and time.monotonic() < until) or running:
             while waiting and len(running) < self.lanes and time.monotonic() < until:
                 seat = waiting.popleft()
-                running[seat] = (_start(seat, calls[seat], samples, done), min(time.monotonic() + budgets[seat], until))
+                thread = self._start(seat, calls[seat], samples, done)
+                running[seat] = (thread, min(time.monotonic() + budgets[seat], until))
             if not running:  # the deadline passed between the two looks at the clock
                 break
             nearest = min(limit for _, limit in running.values())
@@ -109,7 +112,23 @@ class PanelRunner:
             thread, _ = running.pop(seat)
             self._stuck[seat] = thread
             answers[seat] = (AbstainReason.DEADLINE, budgets[seat] * 1000)
-            log.warning("voter_late", voter=seat, budget_s=budgets[seat])
+            log.warning(self._late, **{self.who: seat}, budget_s=budgets[seat])
+
+    def _start(
+        self, seat: str, predict: Predict, samples: Samples, done: "queue.SimpleQueue[tuple[str, Answer, float]]"
+    ) -> threading.Thread:
+        def work() -> None:
+            started = time.perf_counter()
+            try:
+                answer: Answer = predict(samples)
+            except Exception:  # one voter's failure, whatever it is, never stops the other eight
+                log.exception(self._failed, **{self.who: seat})
+                answer = AbstainReason.FAILED
+            done.put((seat, answer, (time.perf_counter() - started) * 1000))
+
+        thread = threading.Thread(target=work, name=f"{self.who}-{seat}", daemon=True)
+        thread.start()
+        return thread
 
 
 _runner = PanelRunner()
@@ -188,23 +207,6 @@ def _barred(seat: str, model: LoadedModel | AbstainReason | None, now: float) ->
     if isinstance(model, AbstainReason):
         return model
     return AbstainReason.TOO_OLD if now - model.trained_until > VOTERS[seat].max_age else None
-
-
-def _start(
-    seat: str, predict: Predict, samples: Samples, done: "queue.SimpleQueue[tuple[str, Answer, float]]"
-) -> threading.Thread:
-    def work() -> None:
-        started = time.perf_counter()
-        try:
-            answer: Answer = predict(samples)
-        except Exception:  # one voter's failure, whatever it is, never stops the other eight
-            log.exception("voter_failed", voter=seat)
-            answer = AbstainReason.FAILED
-        done.put((seat, answer, (time.perf_counter() - started) * 1000))
-
-    thread = threading.Thread(target=work, name=f"voter-{seat}", daemon=True)
-    thread.start()
-    return thread
 
 
 def _gather(

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from django.db import connection
 
 from lib import clock
 from markets.models import Venue
-from models_ml.models import ModelVersion, TrainingRun
+from models_ml.models import AgentVersion, ModelVersion, TrainingRun
 
 log = structlog.get_logger(__name__)
 RUN_LOCK, VENUE_LOCK = 0x54524149, 0x54524156
@@ -81,7 +82,10 @@ def _tidy(guard: Guard, venue: Venue) -> None:
         return
     try:
         root = Path(settings.ARTIFACTS_DIR)
-        known = set(ModelVersion.objects.filter(venue=venue).values_list("path", flat=True))
+        rows = (
+            table.objects.filter(venue=venue).values_list("path", flat=True) for table in (ModelVersion, AgentVersion)
+        )
+        known = set(chain.from_iterable(rows))
         for folder in (root / venue.key).glob("*/*/*"):
             if str(folder.relative_to(root)) not in known:
                 shutil.rmtree(folder, ignore_errors=True)

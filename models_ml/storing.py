@@ -1,6 +1,7 @@
 """From a fitted model to a row and a folder: a candidate, which then takes an empty chair or is put to its test."""
 
 import math
+import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ from django.db import transaction
 from lib import clock
 from markets.models import Venue
 from models_ml import artifacts, challenges
+from models_ml.agents.base import Agent
 from models_ml.artifacts import Storable
 from models_ml.features import FEATURES_HASH
-from models_ml.models import ModelVersion
+from models_ml.models import AgentVersion, ModelVersion
 from models_ml.validation.psi import FeatureSlice
+
+KEPT_FITS = 3
+"""Fits of an agent whose files are kept; rows are kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,30 @@ def store(
         )
         challenges.enter(version, by="training")
     version.refresh_from_db(fields=["state"])
+    return version
+
+
+def store_agent(agent: Agent, origin: Origin, metrics: dict[str, Any]) -> AgentVersion:
+    """Write the files, then the row, which speaks from then on; files of fits long replaced are removed."""
+    path = f"{origin.venue.key}/{origin.market_class}/{agent.key}/{uuid.uuid4().hex}"
+    digest = artifacts.write(agent, Path(settings.ARTIFACTS_DIR) / path, features_hash=artifacts.form_of(type(agent)))
+    version = AgentVersion.objects.create(
+        venue=origin.venue,
+        market_class=origin.market_class,
+        agent=agent.key,
+        profile=origin.profile,
+        path=path,
+        sha256=digest,
+        code_version=code_version(),
+        seed=origin.seed,
+        metrics=finite(metrics),
+        trained_from=origin.first,
+        trained_until=origin.last,
+        trained_at=clock.wall_now(),
+    )
+    earlier = AgentVersion.objects.filter(venue=origin.venue, market_class=origin.market_class, agent=agent.key)
+    for old in earlier.order_by("-pk")[KEPT_FITS:]:
+        shutil.rmtree(Path(settings.ARTIFACTS_DIR) / old.path, ignore_errors=True)
     return version
 
 

@@ -11,14 +11,16 @@ import numpy as np
 from lib import clock
 from lib.errors import CandorError
 from markets import candles
+from markets.calendars import open_minutes
 from markets.models import Instrument, Venue
+from models_ml.agents.base import History, zone_of
 from models_ml.features import VECTOR, dollar_sides
 from models_ml.fitting import FittedVoter, Score, decision_times, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import Profile, tuned_profile
 from models_ml.running import running
 from models_ml.samples import Samples, build_samples
-from models_ml.storing import Origin, store
+from models_ml.storing import Origin, store, store_agent
 from models_ml.validation.psi import FeatureSlice
 from models_ml.voters import LOCAL_SEATS, STACK
 from models_ml.voters.base import Voter, thin
@@ -49,10 +51,10 @@ def train(
     seed: int = 7,
     say: Say | None = None,
 ) -> TrainingRun:
-    """Train every voter of every market class of `venue`, and the stack over those that sit in their chairs.
+    """Train every voter of every market class of `venue`, the stack over those in their chairs, and the agents.
 
     The first model of an empty chair takes it as soon as it is fitted; any other becomes a candidate whose test is
-    registered, and votes only once it has won.
+    registered, and votes only once it has won. Agents have no vote; why one stays silent stands in the run's detail.
 
     Args:
         venue: whose candles to learn from.
@@ -61,7 +63,7 @@ def train(
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
         seats: only these voters.
-        kind: a full training, an update or a tuning; the stack is only learned in a full one.
+        kind: a full training, an update or a tuning; stack and agents are only learned in a full one.
         seed: of every random number.
         say: told the run after every step of progress.
 
@@ -71,11 +73,11 @@ def train(
     with running(venue, profile.name, kind) as run:
         progress = _Progress(run, say)
         try:
-            _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), kind, seed), progress)
+            silent = _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), kind, seed), progress)
         except BaseException as error:
             progress.finish(TrainingRun.State.FAILED, str(error))
             raise
-        progress.finish(TrainingRun.State.DONE, "")
+        progress.finish(TrainingRun.State.DONE, "; ".join(silent))
     return run
 
 
@@ -104,11 +106,13 @@ class _Order:
     seed: int
 
 
-def _train_classes(venue: Venue, symbols: list[str] | None, order: _Order, progress: "_Progress") -> None:
+def _train_classes(venue: Venue, symbols: list[str] | None, order: _Order, progress: "_Progress") -> list[str]:
+    """Which agents of which classes stay silent, and why."""
     classes = classes_of(venue, symbols).items()
     trained = [_train_class(venue, market_class, ids, order, progress) for market_class, ids in classes]
-    if not any(trained):
+    if not any(said is not None for said in trained):
         raise NothingToTrainError(f"{venue.key} has no instrument with a day of candles: import or download some first")
+    return [line for said in trained for line in said or ()]
 
 
 def classes_of(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
@@ -121,17 +125,19 @@ def classes_of(venue: Venue, symbols: list[str] | None) -> dict[str, list[int]]:
     return classes
 
 
-def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order, progress: "_Progress") -> bool:
-    """Whether the class had the candles to train on."""
+def _train_class(
+    venue: Venue, market_class: str, ids: list[int], order: _Order, progress: "_Progress"
+) -> list[str] | None:
+    """Why agents of the class stay silent; None where it had no candles to train on."""
     newest = max(candles.newest_open_times(ids).values(), default=None)
     if newest is None:
-        return False
+        return None
     end = newest + clock.MINUTE_S
     if order.until is not None:
         end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
     samples = samples_of(ids, end, order.profile.history_days, most=order.profile.history_rows, seed=order.seed)
     if len(samples) < DAY_MINUTES:
-        return False
+        return None
     write = _Writer(venue, market_class, order, samples)
 
     def seated(seat: str, fitted: FittedVoter) -> None:
@@ -151,9 +157,10 @@ def _train_class(venue: Venue, market_class: str, ids: list[int], order: _Order,
     )
     if write.all_seated():
         write.calibration(fit.calibration)
-    if order.kind == ModelVersion.Kind.FULL:
-        write.stack()
-    return True
+    if order.kind != ModelVersion.Kind.FULL:
+        return []
+    write.stack()
+    return write.agents()
 
 
 class _Progress:
@@ -233,6 +240,23 @@ class _Writer:
         )
         if seen is not None:
             stacking.learn(seen, self.origin)
+
+    def agents(self) -> list[str]:
+        """Learn the agents of candles and store them; why those that are silent are so."""
+        from models_ml.agents import learning  # a worker's
+
+        samples, origin = self.samples, self.origin
+        calendar = Instrument.objects.filter(pk__in=samples.market.tolist()).values_list("calendar", flat=True).first()
+        first, last = int(samples.open_times[0]), int(samples.open_times[-1])
+        due = np.isin(samples.open_times, open_minutes(calendar or "always", first, last + clock.MINUTE_S))
+        history = History(samples.open_times[due], samples.ohlcv[:, due], samples.market, zone_of(origin.market_class))
+        found = learning.learn(history, seed=origin.seed)
+        for key, agent in found.agents.items():
+            store_agent(agent, origin, found.figures[key])
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for key, reason in found.silent.items():
+            reasons[reason].append(key)
+        return [f"{origin.market_class} without {', '.join(keys)}: {reason}" for reason, keys in reasons.items()]
 
     def calibration(self, knots: dict[str, Any]) -> None:
         """Store the consensus calibration of the local panel."""

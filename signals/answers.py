@@ -110,6 +110,7 @@ def round_answer(facts: RoundFacts) -> dict[str, Any]:
         "seats": facts.seats,
         "votes": [_vote(vote) for vote in facts.votes],
         "second_panel": _second_panel(facts),
+        "outlook": _outlook(facts),
         "score": facts.score,
         "probability": _probability(facts),
         "risk_score": facts.risk_score,
@@ -167,6 +168,27 @@ def _second_panel(facts: RoundFacts) -> dict[str, Any] | None:
         "tie": panel.tie,
         "disagreement": panel.disagreement,
         "lenses": [{"lens": lens.lens, "direction": lens.direction, "reason": lens.reason} for lens in facts.lenses],
+    }
+
+
+def _outlook(facts: RoundFacts) -> dict[str, Any] | None:
+    """What the agents said; a part that none of them said is null, or no band at all."""
+    outlook = facts.outlook
+    if outlook is None:
+        return None
+    return {
+        "bands": [
+            {
+                "minutes": band.minutes,
+                "low": band.low,
+                "high": band.high,
+                "low_bps": band.low_bps,
+                "high_bps": band.high_bps,
+            }
+            for band in outlook.bands
+        ],
+        "volatility_ratio": outlook.volatility_ratio,
+        "regime": outlook.regime or None,
     }
 
 

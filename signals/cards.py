@@ -7,9 +7,11 @@ received events reads like a page loaded afresh.
 from collections.abc import Sequence
 from typing import Any
 
+from lib.clock import MINUTE_S
 from signals.confidence import MIN_N
 from signals.facts import LensFacts, RoundFacts, VoteFacts
 from signals.models import Outcome, Round, Signal
+from signals.outlook import OutlookFacts, band_line, band_text, volatility_text
 from signals.reading import facts_of
 from signals.wording import (
     ABSTENTIONS,
@@ -68,6 +70,7 @@ def card_of(facts: RoundFacts, now: float) -> Card:
         **_votes_lines(facts),
         **_probability(facts),
         **_levels(facts),
+        **_outlook(facts),
         **_size(facts),
         **_risk(facts),
         **_outcome(facts),
@@ -174,6 +177,21 @@ def _levels(facts: RoundFacts) -> Card:
         "stop": price_text(facts.stop, facts.tick_size),
         "target": price_text(facts.target, facts.tick_size),
         "expected_move": "" if move is None else f"{signed(move, 1, 'bp')} after costs",
+    }
+
+
+def _outlook(facts: RoundFacts) -> Card:
+    """How far the price may move and how lively it is; what no agent said is empty."""
+    outlook = facts.outlook or OutlookFacts()
+    bands = {band.minutes: band_text(band, facts.tick_size) for band in outlook.bands}
+    ahead = [band_line(band) for band in outlook.bands if band.minutes * MINUTE_S == facts.horizon_s]
+    return {
+        "band_line": listed(ahead),
+        "band_1": bands.get(1, ""),
+        "band_15": bands.get(15, ""),
+        "band_60": bands.get(60, ""),
+        "volatility_ahead": volatility_text(outlook.volatility_ratio),
+        "regime": outlook.regime,
     }
 
 

@@ -1,12 +1,13 @@
 """A decision on its way from the round to the record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from markets.models import Instrument
 from models_ml.lenses.base import Sight
+from models_ml.outlook import Outlook
 from signals.pipeline import Ballot, Decision
 from signals.risk import Context
 
@@ -27,3 +28,4 @@ class Decided:
     decision_ms: float
     candle: tuple[float, ...]  # open high low close volume of the candle that closed
     lenses: tuple[Sight, ...] = ()  # in the order of LENS_KEYS; they have no part in the decision
+    outlook: Outlook = field(default_factory=dict)  # what the agents say; the same

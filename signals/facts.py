@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from models_ml.lenses.second_panel import SecondPanel
+from signals.outlook import OutlookFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class RoundFacts:
     suggested_risk: float | None = None
     suggested_position: float | None = None
     risk_note: str = ""
+    outlook: OutlookFacts | None = None  # None where no agent said anything, and on data that is not to be trusted
     decided_at: int | None = None
     outcome: Judgement | None = None
     permalink: str = ""

@@ -12,6 +12,7 @@ from models_ml.voters import VOTERS
 from signals.cards import card_of
 from signals.charts import GROUPS, PATTERN_TOGGLE, TIMEFRAMES
 from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
+from signals.outlook import outlook_of
 
 AT: Final = 1_700_000_040
 STATES: Final[dict[str, str]] = {
@@ -88,6 +89,15 @@ def example() -> RoundFacts:
         risk_label="LOW",
         risk_parts=(("volatility", 0.41), ("range", 0.22), ("quality", 0.0), ("model_age", 0.18)),
         expected_move_bps=1.4,
+        outlook=outlook_of(
+            {
+                "bands": {"1": [-0.0004, 0.0004], "15": [-0.0016, 0.0015], "60": [-0.0033, 0.0032]},
+                "variance": {"60": 2.2e-7},
+                "usual": 1.2e-7,
+                "regime": {"trending": 0.61, "ranging": 0.3, "volatile": 0.09},
+            },
+            61_204.5,
+        ),
         actionable=True,
         suggested_risk=0.0007,
         suggested_position=1.0,

@@ -45,6 +45,7 @@ class Round(models.Model):
         models.SmallIntegerField(), default=list, db_default=[], help_text="Of the five lenses, in LENS_KEYS order"
     )
     lens_reasons = ArrayField(models.TextField(), default=list, db_default=[], help_text="What each of them said then")
+    outlook = models.JSONField(default=dict, db_default={}, help_text="What the agents said; see models_ml/outlook.py")
     direction = models.SmallIntegerField(default=0, help_text="1 up, −1 down, 0 none")
     up_votes = models.SmallIntegerField(default=0)
     down_votes = models.SmallIntegerField(default=0)

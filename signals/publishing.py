@@ -88,6 +88,7 @@ def _round(item: Decided, now: datetime) -> Round:
         model_ids=[int(id_) for id_ in item.model_ids],
         lens_directions=[sight.direction for sight in item.lenses],
         lens_reasons=[sight.reason for sight in item.lenses],
+        outlook=item.outlook,
         direction=decision.direction,
         up_votes=decision.consensus.up,
         down_votes=decision.consensus.down,

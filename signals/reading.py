@@ -15,7 +15,11 @@ from models_ml.votes import AbstainReason
 from signals.confidence import BIN_WIDTH, bin_of
 from signals.facts import Judgement, LensFacts, RoundFacts, Track, VoteFacts
 from signals.models import Outcome, Round, Signal
+from signals.outlook import outlook_of
 from signals.risk import label_of
+
+TRUSTED = frozenset({Round.State.ISSUED, Round.State.SILENT, Round.State.VETOED})
+"""States whose candles were in time and whole: what was forecast from them is shown."""
 
 
 def facts_of(rounds: Sequence[Round], signals: Iterable[Signal], outcomes: Iterable[Outcome]) -> list[RoundFacts]:
@@ -74,6 +78,7 @@ def _facts(row: Round, signal: Signal | None, outcome: Outcome | None, models: d
         suggested_risk=signal.suggested_risk if signal else None,
         suggested_position=signal.suggested_position if signal else None,
         risk_note=signal.risk_note if signal else "",
+        outlook=outlook_of(row.outlook, row.close) if row.state in TRUSTED else None,
         decided_at=epoch(row.decided_at),
         outcome=_judgement(signal, outcome) if signal and outcome else None,
         permalink=reverse("signal", args=[signal.public_id]) if signal else "",

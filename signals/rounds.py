@@ -26,12 +26,13 @@ from models_ml.champions import calibration_of, champions, stack_of
 from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
 from models_ml.lenses.looking import look_at
 from models_ml.news import News, news_of
+from models_ml.outlook import Outlook, outlooks
 from models_ml.panel import LoadedModel, PanelVotes, vote, with_language
 from models_ml.providers import providers
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
 from models_ml.voters import SEATS, VOTERS
-from models_ml.voters.llm.facts import FLOW_S, Minute
+from models_ml.voters.llm.facts import FLOW_S
 from signals import publishing
 from signals.confidence import Bin, Calibration, Chance
 from signals.consensus import NINE, SEVEN, PanelRule
@@ -39,6 +40,7 @@ from signals.decided import Decided
 from signals.levels import TierRules
 from signals.models import Round
 from signals.pipeline import Ballot, Decision, Rules, Stacked, decide
+from signals.questions import ask_language
 from signals.risk import Context, RiskRules
 from signals.sizing import SizeRules
 from signals.track_record import live_bins
@@ -63,9 +65,6 @@ DAY_BARS = max(BARS, 1440)
 """What is kept in memory: the scores of the data look back a day."""
 TAINT_BARS = 1440
 """Minutes whose flaws taint a round; columns that look further back do without a few candles or are unknown."""
-
-SAVING_S = 0.5
-"""Kept free of a round's time for counting and saving, after the last answer of a language model."""
 
 WINDOWS = 6
 """Live windows a process keeps: one a market class, and a few for the odd minute that came in parts."""
@@ -181,6 +180,7 @@ class Asked:
     models: dict[str, LoadedModel]
     language: "asking.Asked | None"
     news: News
+    outlooks: list[Outlook]
 
 
 def _ask(run: Run, group: list[Instrument], close_time: int, received: float | None) -> Asked:
@@ -197,9 +197,11 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
         samples = samples_of_panel(panel, [instrument.symbol for instrument in group])
     with STAGE.labels("news").time():
         news = news_of(group, close_time)
-    language = _ask_language(group, panel, samples, close_time, received, news) if nine else None
+    language = ask_language(group, panel, samples, close_time, received, news) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
-    return Asked(group, panel, samples, scores, votes, models, language, news)
+    with STAGE.labels("agents").time():
+        ahead = outlooks(run.venue_id, market_class, samples, close_time)
+    return Asked(group, panel, samples, scores, votes, models, language, news, ahead)
 
 
 def _decide(run: Run, asked: Asked, close_time: int, received: float | None, started: float) -> list[int]:
@@ -237,6 +239,7 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
             decision_ms=(time.perf_counter() - started) * 1000,
             candle=tuple(panel.ohlcv[row, -1].tolist()),
             lenses=sights[row],
+            outlook=asked.outlooks[row],
         )
         for row, instrument in enumerate(group)
     ]
@@ -301,49 +304,6 @@ def _ask_local(
     with STAGE.labels("votes").time():
         votes = vote(samples, models, deadline_s=settings.VOTER_DEADLINE_S, now=close_time)
     return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
-
-
-def _ask_language(
-    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None, news: News
-) -> "asking.Asked":
-    """Put the questions to the language models, with no more time than leaves the round in time."""
-    from models_ml import asking  # its libraries are a worker's: web code imports this module as well
-
-    seen = panel.observed_at[:, -1]
-    arrived = received if received is not None else float(seen[np.isfinite(seen)].max(initial=-np.inf))
-    spent = max(clock.wall_now().timestamp() - arrived, 0.0)
-    left = min(settings.LLM_DEADLINE_S, settings.LATE_AFTER_S - SAVING_S - spent)
-    return asking.ask(
-        [
-            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row, news))
-            for row, instrument in enumerate(group)
-        ],
-        deadline_s=max(left, 0.0),
-    )
-
-
-def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, news: News) -> Minute:
-    """What a language model may be told of one instrument."""
-    books, flow = panel.books, panel.flow
-    traded = flow is not None and bool(np.isfinite(flow.buy[row]).any())
-    return Minute(
-        symbol=instrument.symbol,
-        market_class=instrument.market_class,
-        open_times=panel.open_times,
-        ohlcv=panel.ohlcv[row],
-        features=samples.features[row, -1],
-        columns=VECTOR,
-        book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
-        flow={
-            "bought": float(np.nansum(flow.buy[row])),
-            "sold": float(np.nansum(flow.sell[row])),
-            "trades": float(flow.count[row].sum()),
-            "largest": float(np.nan_to_num(flow.largest[row]).max()),
-        }
-        if flow is not None and traded
-        else None,
-        headlines=news.titles[row],
-    )
 
 
 def samples_of_panel(panel: Panel, symbols: Sequence[str]) -> Samples:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from models_ml.agents.regime import STATES
 from models_ml.lenses import LENS_KEYS
 from models_ml.models import Pattern
 from models_ml.voters import SEATS
@@ -74,6 +75,28 @@ class SecondPanelPart(Shape):
     lenses = LensPart(many=True)
 
 
+class BandPart(Shape):
+    """Between what 80 % of moves end, `minutes` after the round, seen from its close."""
+
+    minutes = serializers.IntegerField()
+    low = serializers.FloatField(help_text="Price")
+    high = serializers.FloatField(help_text="Price")
+    low_bps = serializers.FloatField()
+    high_bps = serializers.FloatField()
+
+
+class OutlookPart(Shape):
+    """What the agents said with the round; they have no vote. What they did not say is absent or null, never 0."""
+
+    bands = BandPart(many=True, help_text="At 1, 15 and 60 minutes; none where the agent was silent")
+    volatility_ratio = serializers.FloatField(
+        allow_null=True, help_text="Forecast deviation of the next hour over the instrument's usual one"
+    )
+    regime = serializers.ChoiceField(
+        choices=[(state, state) for state in STATES], allow_null=True, help_text="null while it is of no proven help"
+    )
+
+
 class Probability(Shape):
     """A calibrated probability with the history behind it; it is withheld while n is under 100."""
 
@@ -127,6 +150,7 @@ class RoundShape(Shape):
     seats = serializers.IntegerField(help_text="Voters in the panel in force")
     votes = Vote(many=True)
     second_panel = SecondPanelPart(allow_null=True, help_text="null for rounds older than the lenses, or missed")
+    outlook = OutlookPart(allow_null=True, help_text="null where no agent said anything, or on tainted or late data")
     score = serializers.FloatField(allow_null=True)
     probability = Probability(allow_null=True)
     risk_score = serializers.FloatField(allow_null=True)

@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from lib.errors import CandorError
 from markets.values import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from models_ml.agents.realised import Tape
 
 
 class TooLittleHistory(CandorError):
@@ -39,16 +42,23 @@ class Agent(ABC):
     """
 
     key: ClassVar[str]
+    form: ClassVar[int] = 1
+    """Raised when what it reads or keeps changes its meaning: what was stored before is then not read."""
     lookback: ClassVar[int]
     """Minutes before and with a row that its answer may depend on."""
+    says: ClassVar[tuple[str, ...]]
+    """Names of the values of a reading."""
 
     @abstractmethod
     def fit(self, history: History, *, seed: int = 0) -> None:
         """Learn from the whole of `history`; raises `TooLittleHistory`."""
 
     @abstractmethod
-    def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
-        """Named values (I, rows) of the last `rows` minutes."""
+    def read(self, history: History, rows: int = 1, *, tape: "Tape | None" = None) -> dict[str, FloatArray]:
+        """The values `says`, each (I, rows), of the last `rows` minutes.
+
+        `tape` is that of the whole of `history`, where agents of one minute share it.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:

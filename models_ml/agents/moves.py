@@ -9,21 +9,28 @@ many deviations away the threshold stands, fitted on the same quarter.
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import Agent, History, TooLittleHistory
-from models_ml.agents.realised import MINUTE_S
-from models_ml.agents.volatility_forecast import LEAST_ROWS, SHARE, VolatilityForecast, rows_of
+from models_ml.agents.realised import MINUTE_S, Tape
+from models_ml.agents.volatility_forecast import LEAST_ROWS, Unseen, VolatilityForecast, rows_of
 
 HORIZONS = (1, 15, 60)
 """Minutes; a minute uses the forecast of the quarter."""
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-BAND = 0.8
-"""Share of moves that the band shown is to hold: between the levels 0.1 and 0.9."""
+LOW, HIGH = 0.1, 0.9
+BAND = HIGH - LOW
+"""Share of moves that the band shown is to hold."""
+HALF_LIFE_DAYS = 10.0
+"""Older moves weigh less, so that a band follows how large moves lately were beside their forecast."""
+DAY_S = 86_400
 THRESHOLDS_BPS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 """Sizes that the classifier learns from, in basis points."""
 RIDGE, NEWTON_STEPS = 1e-3, 12
@@ -53,6 +60,10 @@ class ExpectedMove(Agent):
 
     key: ClassVar[str] = "moves"
     lookback: ClassVar[int] = VolatilityForecast.lookback
+    says: ClassVar[tuple[str, ...]] = (
+        *VolatilityForecast.says,
+        *(f"{side}_{horizon}" for horizon in HORIZONS for side in ("low", "high")),
+    )
 
     def __init__(self, volatility: VolatilityForecast | None = None) -> None:
         """Empty until `fit` or `load`."""
@@ -62,33 +73,35 @@ class ExpectedMove(Agent):
 
     def fit(self, history: History, *, seed: int = 0) -> None:
         """Learn the quantiles on the last quarter, then the forecast on everything; `seed` changes nothing."""
-        early = int(SHARE * len(history.open_times))
-        first = VolatilityForecast()
-        first.fit(history.until(early))
-        rows = rows_of(history.open_times)
-        later = rows[rows >= early]
-        read = first.read(history, len(history.open_times) - early)
-        for horizon in HORIZONS:
-            moved = moves_ahead(history, horizon)[:, later]
-            said = deviation(read, horizon)[:, later - early]
-            self._learn(horizon, moved, said)
+        self.learn(Unseen.of(history))
         self.volatility.fit(history)
 
-    def _learn(self, horizon: int, moved: FloatArray, said: FloatArray) -> None:
-        use = np.isfinite(moved) & (said > 0)
-        if use.sum() < LEAST_ROWS:
-            raise TooLittleHistory(f"{int(use.sum())} moves are too few for quantiles: load more candles")
-        self.quantiles[horizon] = np.quantile(moved[use] / said[use], LEVELS).tolist()
-        self.weights[horizon] = fit_large(np.abs(moved[use]), said[use]).tolist()
+    def learn(self, unseen: Unseen) -> None:
+        """Quantiles and chances from moves after everything that the forecast of them was fitted on."""
+        self.learn_bands(unseen)
+        for horizon, moves in _standing(unseen).items():
+            sizes = np.abs(moves.moved[moves.known])
+            self.weights[horizon] = fit_large(sizes, moves.said[moves.known]).tolist()
 
-    def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
+    def learn_bands(self, unseen: Unseen) -> None:
+        """The quantiles alone; the newest moves weigh most."""
+        for horizon, moves in _standing(unseen).items():
+            if moves.known.sum() < LEAST_ROWS:
+                raise TooLittleHistory(f"{int(moves.known.sum())} moves are too few for quantiles: load more candles")
+            self.quantiles[horizon] = moves.quantiles(LEVELS).tolist()
+
+    def read(self, history: History, rows: int = 1, *, tape: Tape | None = None) -> dict[str, FloatArray]:
         """The forecast's values, and `low_H`, `high_H`: the band of the log return over H minutes, `BAND` inside."""
-        read = self.volatility.read(history, rows)
-        out = dict(read)
+        read = self.volatility.read(history, rows, tape=tape)
+        return read | self.bands(read)
+
+    def bands(self, read: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """`low_H` and `high_H` of a reading of the forecast."""
+        out = {}
         for horizon, quantiles in self.quantiles.items():
             said = deviation(read, horizon)
-            out[f"low_{horizon}"] = said * quantiles[LEVELS.index(0.1)]
-            out[f"high_{horizon}"] = said * quantiles[LEVELS.index(0.9)]
+            out[f"low_{horizon}"] = said * quantiles[LEVELS.index(LOW)]
+            out[f"high_{horizon}"] = said * quantiles[LEVELS.index(HIGH)]
         return out
 
     def chance(self, read: dict[str, FloatArray], horizon: int, threshold_bps: float) -> FloatArray:
@@ -109,6 +122,67 @@ class ExpectedMove(Agent):
         agent.quantiles = {int(horizon): values for horizon, values in found["quantiles"].items()}
         agent.weights = {int(horizon): values for horizon, values in found["weights"].items()}
         return agent
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Moves (I, N) of `rows` (N,) with their forecast deviations, and how many days before the last minute each was."""
+
+    rows: IntArray
+    moved: FloatArray
+    said: FloatArray
+    days: FloatArray
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which of them count."""
+        return np.isfinite(self.moved) & (self.said > 0)
+
+    def part(self, chosen: NDArray[np.bool_]) -> "Moves":
+        """Some of the rows, seen from the last of them."""
+        days = self.days[chosen]
+        return Moves(self.rows[chosen], self.moved[:, chosen], self.said[:, chosen], days - days.min(initial=np.inf))
+
+    def quantiles(self, levels: Sequence[float]) -> FloatArray:
+        """Of the standardised moves, each weighing half as much as one `HALF_LIFE_DAYS` newer."""
+        known = self.known
+        values = self.moved[known] / self.said[known]
+        weights = np.broadcast_to(0.5 ** (self.days / HALF_LIFE_DAYS), known.shape)[known]
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(weights[order]) - weights[order] / 2
+        return np.asarray(np.interp(np.array(levels) * weights.sum(), reached, values[order]))
+
+
+def _standing(unseen: Unseen) -> dict[int, Moves]:
+    """Horizon → every fifth minute after what the forecast was fitted on."""
+    times = unseen.history.open_times
+    rows = rows_of(times)
+    rows = rows[rows >= unseen.first]
+    days = (times[-1] - times[rows]) / DAY_S
+    return {
+        horizon: Moves(
+            rows,
+            moves_ahead(unseen.history, horizon)[:, rows],
+            deviation(unseen.read, horizon)[:, rows - unseen.first],
+            days,
+        )
+        for horizon in HORIZONS
+    }
+
+
+def held(unseen: Unseen) -> dict[str, float | int | None]:
+    """Share of moves in the later half of the unseen rows that a band learned on the earlier half holds."""
+    middle = (unseen.first + len(unseen.history.open_times)) // 2
+    found: dict[str, float | int | None] = {}
+    for horizon, moves in _standing(unseen).items():
+        early, late = moves.part(moves.rows + horizon < middle), moves.part(moves.rows >= middle)
+        found[f"n_{horizon}"] = n = int(late.known.sum())
+        found[f"coverage_{horizon}"] = None
+        if n >= LEAST_ROWS and early.known.sum() >= LEAST_ROWS:
+            low, high = early.quantiles((LOW, HIGH))
+            inside = (late.moved >= low * late.said) & (late.moved <= high * late.said)
+            found[f"coverage_{horizon}"] = float(inside[late.known].mean())
+    return found
 
 
 def fit_large(sizes: FloatArray, said: FloatArray) -> FloatArray:

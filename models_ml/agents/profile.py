@@ -80,9 +80,12 @@ class DayProfile:
 
     def above_level(self, market: IntArray, day: FloatArray) -> FloatArray:
         """Log of the last day's variance (I, R) over the instrument's usual level; NaN for an unknown instrument."""
-        levels = np.array([self.level[row] if row is not None else np.nan for row in self._places(market)])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.log(day) - levels[:, None])
+            return np.asarray(np.log(day) - self.levels(market)[:, None])
+
+    def levels(self, market: IntArray) -> FloatArray:
+        """Log of each instrument's usual variance (I,); NaN for an unknown one."""
+        return np.array([self.level[row] if row is not None else np.nan for row in self._places(market)])
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -102,10 +105,15 @@ class DayProfile:
         return cls(found["zone"], np.array(found["pooled"]), own, market, level)
 
     def _mean(self, market: IntArray, starts: IntArray, length: int) -> FloatArray:
-        rows = [self.pooled if row is None else self.own[row] for row in self._places(market)]
-        minutes = np.repeat(np.stack(rows), SLOT, axis=1)
-        total = np.pad(np.cumsum(np.concatenate([minutes, minutes], axis=1), axis=1), ((0, 0), (1, 0)))
-        return np.asarray(np.log((total[:, starts + length] - total[:, starts]) / length))
+        slots = np.stack([self.pooled if row is None else self.own[row] for row in self._places(market)])
+        slots = np.concatenate([slots, slots, slots[:, :1]], axis=1)  # two days, and the slot after them
+        before = np.pad(SLOT * np.cumsum(slots, axis=1), ((0, 0), (1, 0)))
+
+        def until(minutes: IntArray) -> FloatArray:
+            """The sum over the minutes before each of `minutes`."""
+            return np.asarray(before[:, minutes // SLOT] + minutes % SLOT * slots[:, minutes // SLOT])
+
+        return np.asarray(np.log((until(starts + length) - until(starts)) / length))
 
     def _places(self, market: IntArray) -> list[int | None]:
         known = {int(number): row for row, number in enumerate(self.market)}

@@ -65,6 +65,13 @@ class Tape:
         part.chosen, part._means = chosen, {}
         return part
 
+    def last(self, rows: int) -> "Tape":
+        """The same minutes, answering for the last `rows` of them."""
+        part = object.__new__(Tape)
+        part.open_times, part.series, part.chosen, part._means = self.open_times, self.series, slice(None), {}
+        part.rows = min(rows, len(self.open_times))
+        return part
+
     def until(self, minutes: int) -> "Tape":
         """The first minutes of a tape that answers for all of them."""
         part = object.__new__(Tape)

@@ -18,7 +18,7 @@ import numpy as np
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import Agent, History, TooLittleHistory
 from models_ml.agents.realised import DAY, MINUTE_S, Tape, neutral
-from models_ml.agents.volatility_forecast import SHARE, VolatilityForecast, target_rows
+from models_ml.agents.volatility_forecast import Unseen
 from models_ml.validation.metrics import day_bootstrap
 
 STEP = 15
@@ -35,6 +35,8 @@ STAYS = 0.9
 """Where the fit of the transitions starts: a state lasts some hours."""
 PRIOR = 1e-3
 """Added to the diagonal of each covariance the fit starts from: a state is never a point."""
+TOGETHER = 4096
+"""Rows whose beliefs are filtered at once."""
 FILE = "regime.json"
 
 
@@ -73,6 +75,7 @@ class Regime(Agent):
 
     key: ClassVar[str] = "regime"
     lookback: ClassVar[int] = 2 * DAY - STEP + 1
+    says: ClassVar[tuple[str, ...]] = STATES
 
     def __init__(self, chain: Chain | None = None, gain: Sequence[float | None] = (None, None, None)) -> None:
         """`gain` is the mean QLIKE that the regime saves, with its 95 % interval."""
@@ -85,42 +88,47 @@ class Regime(Agent):
 
     def fit(self, history: History, *, seed: int = 0) -> None:
         """Fit on everything, then judge on the last quarter a chain fitted on the rest."""
-        early = int(SHARE * len(history.open_times))
-        self.chain = _fitted(history.until(early), seed)
-        self.gain = self.judged(history, early)
-        self.chain = _fitted(history, seed)
+        self.learn(Unseen.of(history), seed=seed)
 
-    def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
+    def learn(self, unseen: Unseen, *, seed: int = 0) -> None:
+        """The same, with the forecast given that it is judged by."""
+        self.chain = _fitted(unseen.history.until(unseen.first), seed)
+        self.gain = self.judged(unseen)
+        self.chain = _fitted(unseen.history, seed)
+
+    def read(self, history: History, rows: int = 1, *, tape: Tape | None = None) -> dict[str, FloatArray]:
         """`trending`, `ranging`, `volatile`: probabilities that sum to 1; NaN where the last hour is not known."""
-        if self.chain is None:
-            raise TooLittleHistory("the regime has not been learned yet: train it first")
         minutes = rows + self.lookback
         part = History(history.open_times[-minutes:], history.ohlcv[:, -minutes:], history.market, history.zone)
-        seen = observations(part)
-        last = np.arange(len(part.open_times) - min(rows, len(part.open_times)), len(part.open_times))
-        found = np.stack([self._at(row, last) for row in seen])
+        seen = observations(tape or Tape(part))
+        last = np.arange(max(seen.shape[1] - rows, 0), seen.shape[1])
+        found = self.at(seen, last)
         return {name: found[..., place] for place, name in enumerate(STATES)}
 
-    def _at(self, seen: FloatArray, rows: IntArray) -> FloatArray:
-        """Filtered probabilities (R, S) at `rows` of one instrument's observations (T, K)."""
-        assert self.chain is not None  # noqa: S101  # `read` has looked
+    def at(self, seen: FloatArray, rows: IntArray) -> FloatArray:
+        """Filtered probabilities (I, R, S) at `rows` of the observations (I, T, K) of I instruments."""
+        if self.chain is None:
+            raise TooLittleHistory("the regime has not been learned yet: train it first")
         back = rows[:, None] - STEP * np.arange(STEPS - 1, -1, -1)
-        windows = np.where((back >= 0)[..., None], seen[np.maximum(back, 0)], np.nan)
-        found = self.chain.filtered(windows)
-        known = np.isfinite(seen[rows]).all(axis=1, keepdims=True)
+        found = np.empty((*seen.shape[:1], len(rows), len(self.chain.start)))
+        most = max(TOGETHER // max(len(rows), 1), 1)  # few rows of many instruments cost a step once, many rows memory
+        for first in range(0, len(seen), most):
+            some = seen[first : first + most]
+            windows = np.where((back >= 0)[..., None], some[:, np.maximum(back, 0)], np.nan)
+            flat = self.chain.filtered(windows.reshape(-1, *windows.shape[2:]))
+            found[first : first + most] = flat.reshape(*windows.shape[:2], -1)
+        known = np.isfinite(seen[:, rows]).all(axis=-1, keepdims=True)
         return np.where(known, found, np.nan)
 
-    def judged(self, history: History, early: int) -> tuple[float | None, float | None, float | None]:
+    def judged(self, unseen: Unseen) -> tuple[float | None, float | None, float | None]:
         """Mean QLIKE that the regime saves, and its 95 % interval; None where too little is known.
 
-        Factors come from the first half of the rows from `early` on, the figure from the second. The chain must not
-        have seen either.
+        Factors come from the first half of the unseen rows, the figure from the second. The chain must not have seen
+        either.
         """
-        forecast = VolatilityForecast()
-        forecast.fit(history.until(early))
-        rows, came, said = target_rows(history, forecast, early, STEP)
-        seen = observations(history)
-        belief = np.stack([self._at(row, rows) for row in seen])
+        history, early = unseen.history, unseen.first
+        rows, came, said = unseen.rows(STEP)
+        belief = self.at(observations(Tape(history)), rows)
         known = np.isfinite(came) & np.isfinite(said) & np.isfinite(belief).all(axis=-1)
         first = known & (rows < (early + len(history.open_times)) // 2)
         second = known & ~first
@@ -148,12 +156,11 @@ class Regime(Agent):
         return cls(Chain(**parts) if parts else None, found["gain"])
 
 
-def observations(history: History) -> FloatArray:
+def observations(tape: Tape) -> FloatArray:
     """What the chain sees of each minute, (I, T, 2), NaN where the hour is not known.
 
     Log of the hour's variance over the day's; net move of the hour over the path it took, 0 to 1.
     """
-    tape = Tape(history)
     path = tape.mean("size", SPAN)
     with np.errstate(divide="ignore", invalid="ignore"):
         straight = np.abs(tape.mean("return", SPAN)) / path
@@ -166,7 +173,7 @@ def _fitted(history: History, seed: int) -> Chain:
     from hmmlearn.hmm import GaussianHMM  # its imports take seconds, and only training needs them
 
     grid = np.flatnonzero((history.open_times // MINUTE_S + 1) % STEP == 0)
-    parts = [row[np.isfinite(row).all(axis=1)] for row in observations(history)[:, grid]]
+    parts = [row[np.isfinite(row).all(axis=1)] for row in observations(Tape(history))[:, grid]]
     parts = [part for part in parts if len(part) > STEPS]
     most = max(MOST_STEPS // max(len(parts), 1), STEPS)
     parts = [part[-most:] for part in parts]

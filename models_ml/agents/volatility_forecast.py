@@ -100,6 +100,7 @@ class VolatilityForecast(Agent):
 
     key: ClassVar[str] = "volatility"
     lookback: ClassVar[int] = TWO_DAYS + 1
+    says: ClassVar[tuple[str, ...]] = (*(f"variance_{horizon}" for horizon in HORIZONS), "usual")
 
     def __init__(self, profile: DayProfile | None = None, models: dict[int, Linear] | None = None) -> None:
         """Empty until `fit` or `load`."""
@@ -117,16 +118,20 @@ class VolatilityForecast(Agent):
                 u = np.log(target(tape, horizon)[:, chosen] / some.day)
             self.models[horizon] = fit_rows(design.with_profile(self.profile, history.market, horizon), u)
 
-    def read(self, history: History, rows: int = 1) -> dict[str, FloatArray]:
-        """`variance_15` and `variance_60`, each a minute's; NaN where the last day or hour is not known."""
+    def read(self, history: History, rows: int = 1, *, tape: Tape | None = None) -> dict[str, FloatArray]:
+        """`variance_15` and `variance_60`, each a minute's, and `usual`, that of the instrument's usual day.
+
+        NaN where the last day or hour is not known, and `usual` for an instrument that was not learned from.
+        """
         if self.profile is None:
             raise TooLittleHistory("the volatility forecast has not learned yet: train it first")
-        tape = Tape(_last(history, rows + self.lookback), rows)
+        tape = tape.last(rows) if tape else Tape(_last(history, rows + self.lookback), rows)
         known = np.isfinite(tape.day) & np.isfinite(tape.mean("square", 60))
         out = {}
         for horizon, model in self.models.items():
             x = Design.of(tape, horizon).with_profile(self.profile, history.market, horizon)
             out[f"variance_{horizon}"] = np.where(known, tape.day * np.exp(model(x)), np.nan)
+        out["usual"] = np.where(known, np.exp(self.profile.levels(history.market))[:, None], np.nan)
         return out
 
     def save(self, folder: Path) -> None:
@@ -160,13 +165,47 @@ def fit_rows(x: NDArray[np.float32], u: FloatArray) -> Linear:
     return fit_linear(x[chosen].astype(np.float64), u[chosen], PENALTY_DAYS / days)
 
 
-def target_rows(
-    history: History, forecast: VolatilityForecast, first: int, step: int
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Every `step`-th row from `first` on, the variance (I, N) that came over the next quarter, and its forecast."""
-    rows = np.arange(first, len(history.open_times), step)
-    read = forecast.read(history, len(history.open_times) - first)
-    return rows, target(Tape(history), HORIZONS[0])[:, rows], read[f"variance_{HORIZONS[0]}"][:, rows - first]
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The rest of a history, from row `first` on, with the `read` of a forecast that was fitted on what lies before."""
+
+    history: History
+    first: int
+    read: dict[str, FloatArray]
+
+    @classmethod
+    def of(cls, history: History, first: int | None = None) -> Self:
+        """After the first `SHARE` of the history by default; raises `TooLittleHistory`."""
+        first = int(SHARE * len(history.open_times)) if first is None else first
+        forecast = VolatilityForecast()
+        forecast.fit(history.until(first))
+        return cls(history, first, forecast.read(history, len(history.open_times) - first))
+
+    def rows(self, step: int) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Every `step`-th row, the variance (I, N) that came over the next quarter, and what had been said."""
+        rows = np.arange(self.first, len(self.history.open_times), step)
+        came = target(Tape(self.history), HORIZONS[0])[:, rows]
+        return rows, came, self.read[f"variance_{HORIZONS[0]}"][:, rows - self.first]
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Mean QLIKE of each horizon with its number of cases, and that of taking the last day's variance instead."""
+        tape, rows = Tape(self.history), rows_of(self.history.open_times)
+        rows = rows[rows >= self.first]
+        found: dict[str, float | int | None] = {}
+        for horizon in HORIZONS:
+            came, day = target(tape, horizon)[:, rows], tape.day[:, rows]
+            said = self.read[f"variance_{horizon}"][:, rows - self.first]
+            known = np.isfinite(came) & np.isfinite(said)
+            found[f"n_{horizon}"] = n = int(known.sum())
+            for name, forecast in (("qlike", said), ("day_qlike", day)):
+                found[f"{name}_{horizon}"] = float(qlike(came[known], forecast[known]).mean()) if n else None
+        return found
+
+
+def qlike(y: FloatArray, f: FloatArray) -> FloatArray:
+    """Loss of the variance forecast `f` where `y` came (Patton 2011)."""
+    ratio = y / f
+    return np.asarray(ratio - np.log(ratio) - 1)
 
 
 def _last(history: History, minutes: int) -> History:

@@ -6,6 +6,7 @@ look back into the part before; nothing of the test part is learned from.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import History
-from models_ml.agents.moves import BASIS_POINTS, HORIZONS, ExpectedMove, coverage, moves_ahead
+from models_ml.agents.moves import BASIS_POINTS, DAY_S, HORIZONS, ExpectedMove, coverage, moves_ahead
 from models_ml.agents.realised import MINUTE_S
 from models_ml.agents.regime import Regime
 from models_ml.agents.sizing_rl import STEPS, Decisions, SizingPolicy, compare
-from models_ml.agents.volatility_forecast import SHARE, rows_of
+from models_ml.agents.volatility_forecast import SHARE, STEP, Unseen, rows_of
 from models_ml.features.rolling import rolling_rms
 from models_ml.validation.metrics import auc, calibration_error, calibration_floor
 
@@ -38,11 +39,15 @@ class Asked:
 
 
 def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[dict[str, Any]]:
-    """Coverage of the band and calibration of the chance, for each instrument and horizon, every fifth minute."""
+    """Coverage of the band and calibration of the chance, for each instrument and horizon.
+
+    Bands are judged every fifth minute, chances on moves that do not overlap: one that comes again in twelve rows would
+    look wrong twelve times.
+    """
     cut = _cut(history, asked.start)
     agent = ExpectedMove()
     agent.fit(history.until(cut))
-    read = agent.read(history, len(history.open_times) - cut)
+    read = _daily_bands(agent, history, cut)
     rows = rows_of(history.open_times)
     rows = rows[rows >= cut] - cut
     out = []
@@ -52,7 +57,8 @@ def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[di
             own = {name: values[place : place + 1] for name, values in read.items()}
             share, n = coverage(own, moved, horizon, rows)
             width = float(np.nanmedian(own[f"high_{horizon}"] - own[f"low_{horizon}"]) * BASIS_POINTS)
-            chances = [_chance(agent, own, moved, horizon, cost, rows) for cost in COSTS_BPS]
+            apart = rows[:: max(horizon // STEP, 1)]
+            chances = [_chance(agent, own, moved, horizon, cost, apart) for cost in COSTS_BPS]
             out.append(
                 {
                     "instrument": names[place],
@@ -66,6 +72,23 @@ def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[di
     return out
 
 
+def _daily_bands(agent: ExpectedMove, history: History, cut: int) -> dict[str, FloatArray]:
+    """A reading of the rows from `cut` on, with quantiles learned anew before each UTC day, as every night does.
+
+    The forecast stays that of the training part; past moves are standardised by one that saw its first `SHARE`.
+    """
+    unseen = Unseen.of(history, int(SHARE * cut))
+    read = agent.volatility.read(history, len(history.open_times) - cut)
+    days = (history.open_times[cut:] + MINUTE_S) // DAY_S
+    starts = [cut, *(cut + np.flatnonzero(np.diff(days)) + 1).tolist(), len(history.open_times)]
+    parts = []
+    for start, end in pairwise(starts):
+        past = {name: values[:, : start - unseen.first] for name, values in unseen.read.items()}
+        agent.learn_bands(Unseen(history.until(start), unseen.first, past))
+        parts.append(agent.bands({name: values[:, start - cut : end - cut] for name, values in read.items()}))
+    return read | {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
 def _chance(
     agent: ExpectedMove, own: dict[str, FloatArray], moved: FloatArray, horizon: int, cost: float, rows: IntArray
 ) -> dict[str, float | None]:
@@ -75,6 +98,7 @@ def _chance(
     large = came[known] > cost / BASIS_POINTS
     return {
         "cost_bps": cost,
+        "n": int(known.sum()),
         "share": float(large.mean()),
         "auc": auc(q[known], large),
         "ece": calibration_error(q[known], large),
@@ -87,7 +111,7 @@ def judge_regime(history: History, asked: Asked, *, seed: int = 0) -> dict[str, 
     cut = _cut(history, asked.start)
     agent = Regime()
     agent.fit(history.until(cut), seed=seed)
-    mean, low, high = agent.judged(history, cut)
+    mean, low, high = agent.judged(Unseen.of(history, cut))
     return {"stored_gain": list(agent.gain), "shown": agent.shown, "gain": mean, "low": low, "high": high}
 
 

@@ -17,7 +17,7 @@ from models_ml.agents.garch import WIDTHS, Garch, GarchNet
 from models_ml.agents.har import har_daily, har_inputs
 from models_ml.agents.profile import DayProfile
 from models_ml.agents.realised import FLOOR, MINUTE_S, Tape, target
-from models_ml.agents.volatility_forecast import HORIZONS, Design, fit_rows, rows_of
+from models_ml.agents.volatility_forecast import HORIZONS, Design, fit_rows, qlike, rows_of
 
 DAY_S = 86_400
 DRAWS = 2000
@@ -73,12 +73,6 @@ class Order:
     seeds: Sequence[int] = (0,)
     extra: Sequence[str] = ("garch", "garch_net")
     say: Say = field(default=lambda _: None)
-
-
-def qlike(y: FloatArray, f: FloatArray) -> FloatArray:
-    """Loss of forecast `f` where `y` came."""
-    ratio = y / f
-    return np.asarray(ratio - np.log(ratio) - 1)
 
 
 def evaluate(names: Sequence[str], history: History, order: Order) -> Iterator[Scored]:

@@ -116,7 +116,7 @@ def _context(found: dict[str, Any]) -> str:
     ]
     for one in found["moves"]:
         chances = "; ".join(
-            f"> {chance['cost_bps']:g} bp: {chance['share']:.1%}, AUC {_figure(chance['auc'], 3)}, "
+            f"> {chance['cost_bps']:g} bp{_count(chance)}: {chance['share']:.1%}, AUC {_figure(chance['auc'], 3)}, "
             f"ECE {_figure(chance['ece'], 4)} (floor {_figure(chance['ece_floor'], 4)})"
             for chance in one["chances"]
         )
@@ -141,6 +141,11 @@ def _context(found: dict[str, Any]) -> str:
 
 def _interval(found: dict[str, Any], middle: str) -> str:
     return f"{_figure(found[middle], 4)} [{_figure(found['low'], 4)}, {_figure(found['high'], 4)}]"
+
+
+def _count(chance: dict[str, Any]) -> str:
+    """How many moves a chance was judged on; figures that were kept before it was counted have none."""
+    return f" (n {chance['n']:,})" if "n" in chance else ""
 
 
 def _figure(value: float | None, digits: int, scale: float = 1.0) -> str:

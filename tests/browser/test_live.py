@@ -15,6 +15,7 @@ from tests.browser.conftest import OpenPage, Watched, Wire
 from tests.signals import records
 from tests.signals.records import MINUTE, Market
 
+OUTLOOK = {"bands": {"1": [-4e-4, 4e-4], "15": [-1.6e-3, 1.5e-3], "60": [-3.3e-3, 3.2e-3]}, "agents": {"moves": 3}}
 CLOCKS = re.compile(r"\d+:\d\d\b(?!:)|resolving|\d+ (s|min|h) ago|stale since [\d:]+")
 """Texts that depend on the second they are read in."""
 
@@ -82,7 +83,7 @@ def test_every_kind_of_round_fills_the_same_card(
     instrument = market.instruments[0]
     changes: list[tuple[str, dict[str, Any]]] = [
         ("tainted", {"taint": 1}),
-        ("issued", {"direction": -1}),
+        ("issued", {"direction": -1, "outlook": OUTLOOK}),
         ("late", {"reason": "late_data_or_decision"}),
         ("issued", {"probability_n": 40}),
         ("vetoed", {"vetoes": ["risk_score"]}),
@@ -97,6 +98,7 @@ def test_every_kind_of_round_fills_the_same_card(
         expect(page.locator("#focus")).to_have_attribute("data-state", state)
         fresh = open_page(user=member, before=Wire().attach)
         assert words(page) == words(fresh), state
+        assert ("80 % range, 15 min" in words(page)) == ("outlook" in facts), state
         fresh.close()
 
 

@@ -1,25 +1,30 @@
 """Training on stored candles: what it leaves in the registry, and how it ends when it cannot."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.conf import settings
+from pytest_django import Settings
 
 from lib import clock
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run, Venue
+from models_ml.agents.moves import ExpectedMove
 from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
-from models_ml.models import Calibration, ModelVersion, TrainingRun
+from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
+from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
 from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
 from models_ml.training import NothingToTrainError, samples_of, train
 from signals import confidence
 from signals.scoring import panel_score
-from tests.factories_market import instruments_of, make_run, store_walk
+from tests.factories_market import instruments_of, make_run, store_series, store_walk
+from tests.models_ml.agents.markets import market
 from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("trained")]
@@ -58,7 +63,7 @@ def test_the_consensus_is_calibrated_on_decisions_only(trained: Trained) -> None
 
 
 def test_progress_is_told_to_the_end(trained: Trained) -> None:
-    assert (trained.run["state"], trained.run["detail"]) == ("done", "")
+    assert trained.run["state"] == "done"
     assert trained.run["finished_at"] >= trained.run["started_at"]
     voters = list(dict.fromkeys(voter for voter, _, _ in trained.told if voter))
     assert set(voters) == set(SEATS)
@@ -66,6 +71,11 @@ def test_progress_is_told_to_the_end(trained: Trained) -> None:
         steps = [(done, total) for name, done, total in trained.told if name == voter]
         assert 0 < steps[-1][0] <= steps[-1][1], "a net may stop early"
         assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def test_agents_with_too_little_history_stay_silent_and_the_run_says_why(trained: Trained) -> None:
+    assert trained.run["detail"].startswith("crypto without volatility, moves, regime: 378 known windows are too few")
+    assert not AgentVersion.objects.exists()
 
 
 def test_a_taken_seat_is_not_given_away_untested(trained_run: Run) -> None:
@@ -172,6 +182,41 @@ def test_an_interrupted_training_is_marked_failed_and_raises(btc: Instrument) ->
         train(btc.venue, profile=QUICK, score=panel_score, seats=("random_forest",), say=stop)
     assert TrainingRun.objects.get().state in {"failed", "running"}
     assert not ModelVersion.objects.exists()
+
+
+# ---- the agents
+
+
+@pytest.fixture
+def lively(db: None, settings: Settings, tmp_path: Path) -> Run:
+    """Twelve days of two instruments whose volatility persists; the last minute closes at `END`."""
+    settings.ARTIFACTS_DIR = tmp_path
+    run = make_run()
+    made = market()
+    times = made.open_times + (clock.epoch(END) - clock.MINUTE_S - made.open_times[-1])
+    for row, instrument in enumerate(instruments_of(run)):
+        store_series(instrument, times, made.ohlcv[row])
+    return run
+
+
+def test_a_full_training_learns_the_agents_of_each_class(lively: Run) -> None:
+    few = replace(TINY, history_days=12, history_rows=2_000)
+    run = train(lively.venue, profile=few, score=panel_score, seats=())
+    assert (run.state, run.detail) == ("done", "")
+    rows = {row.agent: row for row in AgentVersion.objects.all()}
+    assert set(rows) == {"volatility", "moves", "regime"}
+    for row in rows.values():
+        assert (row.market_class, row.profile, row.seed) == ("crypto", "tiny", 7)
+        assert (row.trained_from, row.trained_until) == (END - timedelta(days=12), END)
+        assert row.code_version == code_version()
+        assert row.metrics
+    assert rows["moves"].metrics["coverage_15"] == pytest.approx(0.8, abs=0.1)
+    found = in_force(lively.venue_id, "crypto", clock.epoch(END))
+    assert isinstance(found["moves"].agent, ExpectedMove)
+    assert found["moves"].agent.volatility.profile is not None
+    assert set(found["moves"].agent.volatility.profile.market.tolist()) == {one.pk for one in instruments_of(lively)}
+    train(lively.venue, profile=few, score=panel_score, seats=(), kind=ModelVersion.Kind.UPDATE)
+    assert AgentVersion.objects.count() == 3, "an update is of voters alone"
 
 
 # ---- the task

@@ -4,9 +4,11 @@ import json
 from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from lib import clock
 from lib.postgres import ensure_partitions
@@ -14,7 +16,9 @@ from markets.models import FeedState, Run
 from models_ml.models import TrainingRun
 from signals.management.commands.status import duration
 from signals.publishing import save_rounds
-from tests.factories_market import MINUTE, decided, instruments_of, make_run
+from tests.factories_market import MINUTE, decided, instruments_of, make_run, store_series
+from tests.models_ml.agents.markets import market
+from tests.trained import END
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +112,21 @@ def test_train_without_candles_is_one_clear_line_and_a_failed_run(run: Run) -> N
     training = TrainingRun.objects.get()
     assert (training.state, training.finished_at is None) == ("failed", False)
     assert "import or download" in training.detail
+
+
+def test_train_tells_what_agents_learned_and_which_stay_silent(settings: Settings, tmp_path: Path) -> None:
+    settings.ARTIFACTS_DIR = tmp_path
+    run, made = make_run(), market()
+    times = made.open_times + (clock.epoch(END) - clock.MINUTE_S - made.open_times[-1])
+    for row, instrument in enumerate(instruments_of(run)):
+        store_series(instrument, times, made.ohlcv[row])
+    words = ("train", "--venue", run.venue.key, "--seats")
+    found = json.loads(said(*words, "--json"))
+    assert [(line["class"], line["agent"]) for line in found["agents"]] == [
+        ("crypto", "volatility"), ("crypto", "moves"),
+    ]  # fmt: skip
+    assert found["agents"][1]["n_60"] > 0
+    assert found["detail"].startswith("crypto without regime: ")
+    text = said(*words)
+    assert "crypto   volatility     n_15 " in text
+    assert found["detail"] in text

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from lib.errors import CandorError
 from markets.models import Venue
 from markets.runs import current_run
-from models_ml.models import ModelVersion, TrainingRun
+from models_ml.models import AgentVersion, ModelVersion, TrainingRun
 from models_ml.profiles import PROFILES, profile_of
 from models_ml.training import train
 from models_ml.voters import LOCAL_SEATS
@@ -67,14 +67,24 @@ class Command(BaseCommand):
         versions = ModelVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by(
             "market_class", "id"
         )
+        fits = AgentVersion.objects.filter(venue=venue, trained_at__gte=run.started_at).order_by("market_class", "id")
+        agents = [{"class": fit.market_class, "agent": fit.agent, **fit.metrics} for fit in fits]
         rows = [{"class": v.market_class, "voter": v.voter, "threshold": v.threshold, **v.metrics} for v in versions]
         if as_json:
-            self.stdout.write(json.dumps({"venue": venue.key, "profile": run.profile, "voters": rows}))
+            found = {"venue": venue.key, "profile": run.profile, "voters": rows, "agents": agents, "detail": run.detail}
+            self.stdout.write(json.dumps(found))
             return
         for row in rows:
             later = row.get("later", {})  # minutes that neither the fit nor its threshold ever met
             auc = "n/a" if later.get("auc") is None else f"{later['auc']:.3f}"
             self.stdout.write(f"{row['class']:8} {row['voter']:14} later minutes n={later.get('n')} auc={auc}")
+        for row in agents:
+            figures = ", ".join(
+                f"{name} {_figure(value)}" for name, value in row.items() if name not in {"class", "agent"}
+            )
+            self.stdout.write(f"{row['class']:8} {row['agent']:14} {figures}")
+        if run.detail:
+            self.stdout.write(run.detail)
 
 
 def _venue(key: str) -> Venue:
@@ -88,3 +98,7 @@ def _venue(key: str) -> Venue:
     if run is None:
         raise CommandError("no market yet: name one with --venue, or start `make run` first")
     return run.venue
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "n/a" if value is None else str(value)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from models_ml.agents.base import TooLittleHistory
-from models_ml.agents.moves import BAND, HORIZONS, ExpectedMove, coverage, deviation, fit_large, large, moves_ahead
+from models_ml.agents.moves import (
+    BAND,
+    HALF_LIFE_DAYS,
+    HORIZONS,
+    ExpectedMove,
+    Moves,
+    coverage,
+    deviation,
+    fit_large,
+    large,
+    moves_ahead,
+)
 from models_ml.agents.realised import DAY
 from models_ml.validation.metrics import calibration_error, calibration_floor
 from tests.models_ml.agents.markets import market
@@ -79,3 +90,38 @@ def test_nobody_covers_nothing() -> None:
 def test_too_little_history_is_said() -> None:
     with pytest.raises(TooLittleHistory):
         ExpectedMove().fit(market().until(2500))
+
+
+def standing(moved: np.ndarray, days: np.ndarray) -> Moves:
+    """Moves of one instrument whose forecast deviation is 1."""
+    return Moves(np.arange(len(moved)), moved[None], np.ones((1, len(moved))), days)
+
+
+def test_of_equal_age_the_quantiles_are_the_plain_ones() -> None:
+    moved = np.random.default_rng(0).normal(size=5_000)
+    found = standing(moved, np.zeros(5_000)).quantiles((0.1, 0.5, 0.9))
+    np.testing.assert_allclose(found, np.quantile(moved, (0.1, 0.5, 0.9)), atol=2e-3)
+
+
+def test_a_move_of_the_half_life_weighs_half() -> None:
+    """Three old moves at −1 against three new ones at 1: two thirds of the weight lie on the new."""
+    moved, days = np.repeat([-1.0, 1.0], 300), np.repeat([HALF_LIFE_DAYS, 0.0], 300)
+    moves = standing(moved, days)
+    assert moves.quantiles((0.32,))[0] == -1
+    assert moves.quantiles((0.35,))[0] == 1
+
+
+def test_the_band_follows_moves_that_lately_grew() -> None:
+    """Twice as large beside their forecast for the last ten days: the band is nearly as wide as they ask for."""
+    rng = np.random.default_rng(1)
+    days = np.arange(40, 0, -0.01)
+    moved = rng.normal(size=len(days)) * np.where(days <= 10, 2.0, 1.0)
+    (low, high), plain = standing(moved, days).quantiles((0.1, 0.9)), np.quantile(moved, 0.9)
+    assert high > 1.15 * plain
+    assert low < -1.15 * plain
+
+
+def test_a_part_is_seen_from_its_own_last_row() -> None:
+    moves = standing(np.arange(6.0), np.arange(5.0, -1, -1))
+    assert moves.part(moves.rows < 3).days.tolist() == [2.0, 1.0, 0.0]
+    assert not moves.part(moves.rows < 0).known.any()

@@ -5,8 +5,7 @@ import pytest
 
 from models_ml.agents.base import TooLittleHistory
 from models_ml.agents.realised import Tape, target
-from models_ml.agents.volatility_forecast import HORIZONS, VolatilityForecast, fit_linear, fit_rows, rows_of
-from models_ml.evaluation.volatility import qlike
+from models_ml.agents.volatility_forecast import HORIZONS, VolatilityForecast, fit_linear, fit_rows, qlike, rows_of
 from tests.models_ml.agents.markets import market
 
 

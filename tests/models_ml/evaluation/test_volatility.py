@@ -12,8 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from models_ml.agents.base import History
+from models_ml.agents.volatility_forecast import qlike
 from models_ml.evaluation.recordings import BadSet, read_set
-from models_ml.evaluation.volatility import Order, Scored, evaluate, qlike, ratio_interval, refits
+from models_ml.evaluation.volatility import Order, Scored, evaluate, ratio_interval, refits
 from models_ml.evaluation.volatility_report import page
 from tests.models_ml.agents.markets import START, market
 

@@ -1,0 +1,63 @@
+"""What a round asks language models, and how long it can wait for them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+
+from lib import clock
+from markets.models import Instrument
+from markets.values import Panel
+from models_ml.features import VECTOR
+from models_ml.news import News
+from models_ml.samples import Samples
+from models_ml.voters.llm.facts import Minute
+
+if TYPE_CHECKING:
+    from models_ml import asking
+
+SAVING_S = 0.5
+"""Kept free of a round's time for counting and saving, after the last answer of a language model."""
+
+
+def ask_language(
+    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None, news: News
+) -> "asking.Asked":
+    """Put the questions to the language models, with no more time than leaves the round in time."""
+    from models_ml import asking  # its libraries are a worker's: web code imports this module as well
+
+    seen = panel.observed_at[:, -1]
+    arrived = received if received is not None else float(seen[np.isfinite(seen)].max(initial=-np.inf))
+    spent = max(clock.wall_now().timestamp() - arrived, 0.0)
+    left = min(settings.LLM_DEADLINE_S, settings.LATE_AFTER_S - SAVING_S - spent)
+    return asking.ask(
+        [
+            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row, news))
+            for row, instrument in enumerate(group)
+        ],
+        deadline_s=max(left, 0.0),
+    )
+
+
+def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, news: News) -> Minute:
+    """What a language model may be told of one instrument."""
+    books, flow = panel.books, panel.flow
+    traded = flow is not None and bool(np.isfinite(flow.buy[row]).any())
+    return Minute(
+        symbol=instrument.symbol,
+        market_class=instrument.market_class,
+        open_times=panel.open_times,
+        ohlcv=panel.ohlcv[row],
+        features=samples.features[row, -1],
+        columns=VECTOR,
+        book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
+        flow={
+            "bought": float(np.nansum(flow.buy[row])),
+            "sold": float(np.nansum(flow.sell[row])),
+            "trades": float(flow.count[row].sum()),
+            "largest": float(np.nan_to_num(flow.largest[row]).max()),
+        }
+        if flow is not None and traded
+        else None,
+        headlines=news.titles[row],
+    )
