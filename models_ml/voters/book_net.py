@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models_ml.features.book_frames import EVEN, INKS, ODD, PATH, SUMMARIES
-from models_ml.voters.torch_loop import MARKET_WIDTH, Net
+from models_ml.voters.nets import MARKET_WIDTH, Net
 
 POOL = 4
 """Levels that one convolution spans, where the book is that deep."""

@@ -11,8 +11,9 @@ from torch.nn import functional
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.voters.nets import MARKET_WIDTH, LeanNet
 from models_ml.voters.sequences import MOST_MISSING, CandleView, whole
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
+from models_ml.voters.torch_loop import Arrays, NetVoter
 
 SIDE = 64
 CANDLES = 21

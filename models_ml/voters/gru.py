@@ -11,6 +11,7 @@ from torch.nn import functional
 from markets.values import IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.voters.nets import MARKET_WIDTH, LeanNet
 from models_ml.voters.sequences import (
     CHANNELS,
     CONTEXT,
@@ -22,7 +23,7 @@ from models_ml.voters.sequences import (
     readable,
     upside_down,
 )
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
+from models_ml.voters.torch_loop import Arrays, NetVoter
 
 
 class Gru(LeanNet):

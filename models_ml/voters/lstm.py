@@ -12,8 +12,9 @@ from markets.values import IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
 from models_ml.voters.base import CROSS_GROUP, NotEnoughData, columns_of, core_columns, readable_rows, usable_columns
+from models_ml.voters.nets import FAR, MARKET_WIDTH, LeanNet
 from models_ml.voters.sequences import CHANNELS, CONTEXT, CandleView, context, describe, readable, upside_down
-from models_ml.voters.torch_loop import FAR, MARKET_WIDTH, Arrays, LeanNet, NetVoter
+from models_ml.voters.torch_loop import Arrays, NetVoter
 
 FEATURE_WIDTH = 64
 GROUPS = ("structure", "trend", "statistics", "multi_timeframe", "footing", CROSS_GROUP)

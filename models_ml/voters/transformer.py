@@ -11,8 +11,9 @@ from torch.nn import functional
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.voters.nets import MARKET_WIDTH, LeanNet
 from models_ml.voters.sequences import CHANNELS, CONTEXT, CandleView, context, describe, readable, upside_down
-from models_ml.voters.torch_loop import MARKET_WIDTH, Arrays, LeanNet, NetVoter
+from models_ml.voters.torch_loop import Arrays, NetVoter
 
 HEADS = 8
 FRAMES = ((1, 60), (5, 36), (15, 24), (60, 16))

@@ -11,9 +11,10 @@ from models_ml.samples import Samples
 from models_ml.voters.book_net import BookNet
 from models_ml.voters.gru import Gru, GruVoter
 from models_ml.voters.linear import Linear
+from models_ml.voters.nets import LeanNet
 from models_ml.voters.sequences import CHANNELS, CONTEXT, OTHERS
 from models_ml.voters.steps import Average, pace
-from models_ml.voters.torch_loop import LeanNet, _half_mirrored
+from models_ml.voters.torch_loop import _half_mirrored
 from tests.models_ml.small import TINY
 from tests.models_ml.worlds import COLUMNS, candle_walk, world
 
