@@ -168,7 +168,7 @@ def test_workers_at_once_stay_within_one_limit(llm: LlmServer, pair: list[Instru
 
 def test_a_call_whose_worker_died_is_not_asked_again(llm: LlmServer, pair: list[Instrument]) -> None:
     what = about(pair[:1])
-    asking.ask(what, deadline_s=0.2)  # and never collected
+    asking.ask(what, deadline_s=5.0)  # and never collected
     started = time.monotonic()
     assert words(ask(what, 0.5)["gemini"]) == ["deadline"]
     assert time.monotonic() - started >= 0.5, "its worker might still come"
