@@ -8,6 +8,7 @@ learn it from: a model that is asked for the own part learns from rows that are 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markets.values import FloatArray
 from models_ml.features.cross_asset import market_of, size
@@ -18,6 +19,8 @@ CLIP = 1.0
 """σ beyond which a move counts no more: news teaches nothing about a quiet minute."""
 FURTHEST = 3.0
 """σ at which a single move enters the mean of a market."""
+SCARCE = 1e-6
+"""Least share of rises and falls that is made up for."""
 STEEPEST = 2.0
 """Largest slope on the market that is believed."""
 
@@ -32,6 +35,12 @@ class Targets:
 
     own: FloatArray
     shared: FloatArray
+
+
+def even_weights(up: NDArray[np.bool_]) -> FloatArray:
+    """Weights (N,) by which rises and falls count the same: the drift of the days learned from is no forecast."""
+    share = float(np.clip(up.mean(), SCARCE, 1 - SCARCE)) if len(up) else 0.5
+    return np.where(up, 0.5 / share, 0.5 / (1 - share))
 
 
 def targets(samples: Samples) -> Targets:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.logistic import row_losses
+from models_ml.targets import even_weights
 from models_ml.validation.comparison import gains
 from models_ml.voters.base import CorruptArtifact
 
@@ -136,7 +137,7 @@ def _matrix(table: NDArray[np.float32], start: FloatArray, up: NDArray[np.bool_]
     """Rows with what happened and where their log-odds start."""
     import xgboost
 
-    return xgboost.DMatrix(table, up.astype(np.float32), weight=_even(up), base_margin=start, nthread=1)
+    return xgboost.DMatrix(table, up.astype(np.float32), weight=even_weights(up), base_margin=start, nthread=1)
 
 
 def _table(odds: FloatArray, context: FloatArray, market: IntArray, markets: IntArray) -> NDArray[np.float32]:
@@ -144,9 +145,3 @@ def _table(odds: FloatArray, context: FloatArray, market: IntArray, markets: Int
     place = np.minimum(np.searchsorted(markets, market), len(markets) - 1)
     number = np.where(markets[place] == market, place.astype(np.float64), np.nan)
     return np.concatenate([odds, context, number[:, None]], axis=1, dtype=np.float32)
-
-
-def _even(up: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Rises and falls weigh the same: the drift of the days learned from is no forecast."""
-    share = float(np.clip(up.mean(), 1e-6, 1 - 1e-6))
-    return np.where(up, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.logistic import fit_logistic, row_losses
+from models_ml.targets import even_weights
 from models_ml.validation.comparison import gains
 
 CLIP = 5.0
@@ -127,7 +128,7 @@ class Linear:
         return cls(columns, arrays["shared"], own, float(facts["strength"]), own_strength)
 
     def _learned(self, rows: FloatArray, market: IntArray, up: NDArray[np.bool_]) -> "Linear":
-        even = np.where(up, 0.5 / max(up.mean(), 1e-6), 0.5 / max(1 - up.mean(), 1e-6))
+        even = even_weights(up)
         belief = BELIEF * self.columns.mean_scale
         offset = belief * rows[:, 0]
         shared = fit_logistic(rows, up, self.columns.ridge(self.strength, len(up)), offset=offset, weight=even)

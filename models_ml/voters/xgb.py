@@ -1,6 +1,7 @@
 """Voter 4: gradient boosting over engineered features, asked two questions: which way, and how far by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.profiles import Profile
 from models_ml.samples import Samples
+from models_ml.targets import even_weights
 from models_ml.voters.base import CROSS_GROUP, CorruptArtifact, OnStep, columns_of
 from models_ml.voters.leaning import USUAL
 from models_ml.voters.trees import Lesson, TreeVoter
@@ -19,8 +21,6 @@ IMPORTANT = 20
 """Features whose weight is kept."""
 LEAVES = 1500
 """Smallest leaf: one in so many rows."""
-SCARCE = 1e-3
-"""Least share of rises and falls that is made up for."""
 FLAT = 0.25
 """Weight of a row in the logistic loss, p · (1 − p)."""
 GROUPS = ("structure", "momentum", "volatility", "candlesticks", "footing", "calendar", CROSS_GROUP)
@@ -56,13 +56,20 @@ class XgbVoter(TreeVoter):
 
     def grow(self, lesson: Lesson, profile: Profile, seed: int, on_step: OnStep | None) -> int:
         """See `TreeVoter.grow`."""
-        moved = lesson.labels != 1
-        up = (lesson.labels[moved] == 2).astype(np.float32)
-        even = np.where(up == 1, 0.5 / max(up.mean(), SCARCE), 0.5 / max(1 - up.mean(), SCARCE))  # drift is no forecast
-        half, trees = profile.xgb_trees // 2, profile.xgb_trees
-        self.sign = _boosted("binary:logistic", lesson.rows[moved], up, half, (profile, seed, on_step, 0), even)
-        self.size = _boosted("reg:squarederror", lesson.rows, lesson.own, trees - half, (profile, seed, on_step, half))
-        return trees
+        moved, half = lesson.labels != 1, profile.xgb_trees // 2
+        up = lesson.labels[moved] == 2
+        sign = _matrix(lesson.rows[moved], up.astype(np.float32), even_weights(up))
+        size = _matrix(lesson.rows, lesson.own)
+
+        def tellers(before: int) -> list[xgboost.callback.TrainingCallback]:
+            return [_Progress(on_step, before, profile.xgb_trees)] if on_step else []
+
+        settings = _settings(profile, seed)
+        self.sign = xgboost.train(settings | _logistic(len(up)), sign, half, callbacks=tellers(0))
+        self.size = xgboost.train(
+            settings | _squared(len(lesson.own)), size, profile.xgb_trees - half, callbacks=tellers(half)
+        )
+        return profile.xgb_trees
 
     def own(self, rows: NDArray[np.float32]) -> FloatArray:
         """See `TreeVoter.own`."""
@@ -98,34 +105,31 @@ class XgbVoter(TreeVoter):
             raise CorruptArtifact(f"{folder} holds no booster of ours: train again") from error
 
 
-def _boosted(
-    objective: str,
-    rows: NDArray[np.float32],
-    goal: NDArray[np.float32],
-    trees: int,
-    how: tuple[Profile, int, OnStep | None, int],
-    weight: FloatArray | None = None,
-) -> xgboost.Booster:
-    """`trees` trees; `how` are sizes, seed, whom to tell, and the trees grown before."""
-    profile, seed, on_step, before = how
-    sign = objective == "binary:logistic"
-    settings = {
-        "objective": objective,
+def _matrix(
+    rows: NDArray[np.float32], goal: NDArray[np.float32], weight: FloatArray | None = None
+) -> xgboost.QuantileDMatrix:
+    return xgboost.QuantileDMatrix(rows, goal, weight=weight, max_bin=BINS, nthread=1)
+
+
+def _settings(profile: Profile, seed: int) -> dict[str, Any]:
+    """Thin samples and a firm penalty, because the signal is a percent or two."""
+    return {
         "tree_method": "hist",
         "max_bin": BINS,
         "max_depth": profile.xgb_depth,
         "eta": profile.xgb_rate,
-        "min_child_weight": max(20.0, len(goal) / LEAVES) * (FLAT if sign else 1.0),
         "subsample": 0.5,
         "colsample_bytree": 0.4,
         "lambda": 10.0,
         "nthread": 1,
-        "base_score": 0.5 if sign else 0.0,
         "seed": seed,
     }
-    return xgboost.train(
-        settings,
-        xgboost.QuantileDMatrix(rows, goal, weight=weight, max_bin=BINS, nthread=1),
-        num_boost_round=trees,
-        callbacks=[_Progress(on_step, before, profile.xgb_trees)] if on_step else None,
-    )
+
+
+def _squared(rows: int) -> dict[str, Any]:
+    return {"objective": "reg:squarederror", "min_child_weight": max(20.0, rows / LEAVES), "base_score": 0.0}
+
+
+def _logistic(rows: int) -> dict[str, Any]:
+    leaf = FLAT * max(20.0, rows / LEAVES)
+    return {"objective": "binary:logistic", "min_child_weight": leaf, "base_score": 0.5}

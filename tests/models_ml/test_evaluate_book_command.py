@@ -32,7 +32,7 @@ def test_a_table_is_printed_and_kept_with_every_opening(tmp_path: Path) -> None:
     text = said(*words, "--note", "first")
     assert "cnn_lstm_book" in text
     assert "voter − boosting" in text
-    said(*words, "--configurations", "4", "--note", "second")
+    said(*words, "--tried", "4", "--note", "second")
     report = json.loads(kept.read_text())
     assert [row["what"] for row in report["openings"]] == ["first", "second"]
     assert report["openings"][1]["configurations"] == 4

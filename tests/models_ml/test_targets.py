@@ -7,7 +7,7 @@ import pytest
 
 from markets.values import FloatArray
 from models_ml.samples import Samples
-from models_ml.targets import CLIP, targets
+from models_ml.targets import CLIP, even_weights, targets
 from tests.models_ml.worlds import candle_walk, world
 
 
@@ -66,3 +66,14 @@ def test_a_closed_session_is_no_minute() -> None:
     times = samples.open_times.copy()
     times[201:] += 3600
     assert np.isnan(targets(replace(samples, open_times=times)).own[200])
+
+
+@pytest.mark.parametrize("up", [[True, False, False, False], [True, True, True], [False], []])
+def test_rises_and_falls_weigh_the_same(up: list[bool]) -> None:
+    rose = np.array(up, dtype=bool)
+    weights = even_weights(rose)
+    assert weights.shape == rose.shape
+    assert np.isfinite(weights).all()
+    if rose.any() and not rose.all():
+        assert weights[rose].sum() == pytest.approx(weights[~rose].sum())
+        assert weights.mean() == pytest.approx(1.0)

@@ -171,6 +171,7 @@ def test_processes_and_seeds(tmp_path: Path) -> None:
         (["--voters", "nobody"], "unknown voter"),
         (["--voters", "grok"], "votes live only"),
         (["--seeds", "0"], "--seeds"),
+        (["--tried", "-1"], "--tried"),
         (["--split", "1.5"], "--split"),
     ],
 )

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--seeds", type=int, default=3)
         parser.add_argument("--profile", default="book", help="sizes of the net: book, " + ", ".join(PROFILES))
         parser.add_argument("--json", metavar="OUT", default="", help="write the table there, and as .md beside it")
-        parser.add_argument("--configurations", type=int, default=1, help="tried before this opening, for the log")
+        parser.add_argument("--tried", type=int, default=1, help="tried before this opening, for the log")
         parser.add_argument("--note", default="", help="what is measured, for the log")
 
     def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
@@ -101,7 +101,7 @@ def _opening(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "date": f"{wall_now():%Y-%m-%d %H:%M}",
         "commit": _commit(),
-        "configurations": options["configurations"],
+        "configurations": options["tried"],
         "what": options["note"] or json.dumps({key: options[key] for key in ("every", "seeds", "profile")}),
     }
 

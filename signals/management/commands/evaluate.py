@@ -82,8 +82,8 @@ class Command(BaseCommand):
 
 def _measured(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     train, test = _files("--train", options["train"]), _files("--test", options["test"])
-    if options["seeds"] < 1 or options["lanes"] < 0:
-        raise CommandError("--seeds is a number from 1 on and --lanes one from 0 on")
+    if options["seeds"] < 1 or options["lanes"] < 0 or options["tried"] < 0:
+        raise CommandError("--seeds is a number from 1 on, --lanes and --tried are numbers from 0 on")
     root = Path(options["work"])
     seats = LOCAL_SEATS if options["voters"] == "all" else check_seats(options["voters"].split(","))
     with bars() as say:
@@ -100,7 +100,7 @@ def _measured(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         of, commit = options["name"] or _called(train, test), commit_of(settings.BASE_DIR)
         configuration = plan.configuration(commit)
         logged = Log(Path(options["results"])).tried(of, configuration) if options["results"] else 1
-        tried = logged + max(options["tried"], 0)
+        tried = logged + options["tried"]
         report = measure(one, plan, panel_score, tried=tried, lanes=options["lanes"], say=say)
     part = CHOICE if options["within"] < 1 else OPENING
     today = clock.wall_now().date()
