@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.asked",
     "tests.billing.shop",
     "tests.database",
+    "tests.logged",
     "tests.people",
     "tests.sharing",
     "tests.smtp_sink",

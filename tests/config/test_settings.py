@@ -201,6 +201,7 @@ def test_a_secret_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) ->
 # ---- tasks
 
 
+@pytest.mark.django_db  # a first import of the tasks runs the system checks
 def test_beat_starts_tasks_that_exist() -> None:
     app.loader.import_default_modules()
     assert {entry["task"] for entry in SCHEDULE.values()} <= set(app.tasks)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from prometheus_client import REGISTRY
-from structlog.testing import capture_logs
 
 from config.celery import SCHEDULE
 from lib import clock
@@ -12,6 +11,7 @@ from markets import tasks
 from markets.derivatives import Stat, perpetuals, poll, store
 from markets.models import DerivativeStat, Instrument, Run, Venue
 from markets.venues import Capability
+from tests.logged import Logged
 from tests.markets.worlds import START, at, make_instrument, make_venue
 from tests.venue_server import VenueServer
 from tests.venue_wire import RestFault, generated
@@ -87,15 +87,14 @@ def test_a_dated_future_has_no_perpetual() -> None:
     assert perpetuals(Instrument.objects.all()) == {"BTC/USD:BTC": [usd.pk]}
 
 
-def test_a_refused_figure_costs_no_other(server: VenueServer) -> None:
+def test_a_refused_figure_costs_no_other(server: VenueServer, logged: Logged) -> None:
     home = live()
     pair(home)
     before = failures()
     server.script(RestFault(400, body='{"code":-1121,"msg":"Invalid symbol."}', path="openInterest"))
-    with capture_logs() as logs:
-        assert ask(home, server) == 3
+    assert ask(home, server) == 3
     assert failures() == before + 1
-    (entry,) = [one for one in logs if one["event"] == "derivatives_failed"]
+    (entry,) = logged("derivatives_failed")
     assert (entry["symbol"], entry["kind"]) == ("BTC/USDT:USDT", "open_interest")
     assert ask(home, server) == 1, "the next poll brings what was missing"
 
@@ -103,15 +102,14 @@ def test_a_refused_figure_costs_no_other(server: VenueServer) -> None:
 @pytest.mark.parametrize(
     "fault", [RestFault(503, times=9), RestFault(418, times=9), RestFault(200, body="<html>", times=9)]
 )
-def test_a_venue_in_trouble_is_counted_and_never_raises(server: VenueServer, fault: RestFault) -> None:
+def test_a_venue_in_trouble_is_counted_and_never_raises(server: VenueServer, fault: RestFault, logged: Logged) -> None:
     home = live()
     pair(home)
     before = failures()
     server.script(fault)
-    with capture_logs() as logs:
-        assert ask(home, server) == 0
+    assert ask(home, server) == 0
     assert failures() == before + 1
-    assert [one["venue"] for one in logs if one["event"] == "derivatives_failed"] == ["binance"]
+    assert [one["venue"] for one in logged("derivatives_failed")] == ["binance"]
 
 
 def test_a_slow_venue_is_given_up(server: VenueServer) -> None:

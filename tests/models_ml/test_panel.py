@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from markets.values import FloatArray
 from models_ml.panel import (
@@ -30,6 +29,7 @@ from models_ml.voters.base import FitReport, OnStep, Voter
 from models_ml.voters.llm.answers import THRESHOLD, probabilities
 from models_ml.votes import AbstainReason, direction_of
 from tests.faults.witness import witnessing
+from tests.logged import Logged
 from tests.models_ml.worlds import last_rows, world
 
 SAMPLES = last_rows(world(instruments=3, minutes=5))
@@ -99,15 +99,14 @@ def test_the_threshold_makes_a_weak_vote_neutral_but_counted() -> None:
     assert reasons(votes.direction, "gru") == [0, 0, 0]
 
 
-def test_a_failing_voter_is_alone_with_its_failure() -> None:
+def test_a_failing_voter_is_alone_with_its_failure(logged: Logged) -> None:
     def fail() -> FloatArray:
         raise ZeroDivisionError("broken voter")
 
-    with capture_logs() as logs:
-        votes = vote(SAMPLES, {"lstm": model(fail), "xgb": model(rises)}, deadline_s=1, now=NOW)
+    votes = vote(SAMPLES, {"lstm": model(fail), "xgb": model(rises)}, deadline_s=1, now=NOW)
     assert reasons(votes.abstained, "lstm") == [AbstainReason.FAILED] * 3
     assert reasons(votes.abstained, "xgb") == [0, 0, 0]
-    assert [entry["voter"] for entry in logs if entry["event"] == "voter_failed"] == ["lstm"]
+    assert [entry["voter"] for entry in logged("voter_failed")] == ["lstm"]
 
 
 @pytest.mark.parametrize("answer", [np.ones((2, 3)) / 3, np.ones((3, 2)) / 2])

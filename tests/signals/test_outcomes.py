@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from pytest_django import DjangoCaptureOnCommitCallbacks
-from structlog.testing import capture_logs
 
 from lib.postgres import ensure_partitions
 from markets.models import Candle, CandleRevision, Instrument, Run
@@ -22,6 +21,7 @@ from signals.models import Outcome, PushEvent, Round, Signal
 from signals.outcomes import VOID_AFTER, judge, resolve_due, verdict_of
 from signals.publishing import save_rounds
 from tests.factories_market import MINUTE, ballot, decided, instruments_of, issue, make_run, store
+from tests.logged import Logged
 
 CLOSE = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 EXPIRY = CLOSE + MINUTE
@@ -234,18 +234,15 @@ def counted(result: str) -> float:
     return REGISTRY.get_sample_value("candor_outcomes_total", {"result": result}) or 0.0
 
 
-def test_outcomes_are_counted_and_what_is_void_is_logged(run: Run, btc: Instrument) -> None:
+def test_outcomes_are_counted_and_what_is_void_is_logged(run: Run, btc: Instrument, logged: Logged) -> None:
     missing = issue(run, btc, CLOSE)
     issue(run, instruments_of(run)[1], CLOSE)
     store(instruments_of(run)[1], CLOSE, 100, 101)
     before = {result: counted(result) for result in ("won", "lost", "void")}
-    with capture_logs() as logs:
-        resolve_due(run, LATER, final=True)
+    resolve_due(run, LATER, final=True)
     assert {result: counted(result) - before[result] for result in before} == {"won": 1, "lost": 0, "void": 1}
-    told = [entry for entry in logs if entry["log_level"] == "warning"]
-    assert told == [
-        {"event": "signal_void", "log_level": "warning", "signal_id": missing.pk, "reason": "recording_ended"}
-    ]
+    (told,) = logged("signal_void")
+    assert (told["level"], told["signal_id"], told["reason"]) == ("warning", missing.pk, "recording_ended")
 
 
 def test_the_end_of_a_recording_judges_what_has_not_expired_yet(run: Run, btc: Instrument) -> None:
