@@ -204,25 +204,29 @@ def _unpacked(rows: list[BookRow]) -> tuple[NDArray[Any], ...]:
     return np.repeat(np.array(ids, np.int64), counts), times, mid, prices, size
 
 
+FLOW_ROWS = 5_000
+"""Minutes of flow fetched at a time."""
+
+
 def load_flow(instrument_ids: IntArray, until: int, seconds: int) -> TradeFlow | None:
     """Per-second trades of the `seconds` before `until`; NaN in minutes that were not recorded, None without any."""
     if seconds < 1:
         return None
     start = (until - seconds) // MINUTE_S * MINUTE_S
-    ids: list[int] = instrument_ids.tolist()
-    total = until - start
-    volumes = np.full((3, len(ids), total), np.nan)
-    count = np.zeros((len(ids), total), np.int64)
+    places = {key: place for place, key in enumerate(instrument_ids.tolist())}
     rows = FlowRow.objects.filter(
-        instrument_id__in=ids, minute__gte=from_epoch(start), minute__lt=from_epoch(until)
+        instrument_id__in=list(places), minute__gte=from_epoch(start), minute__lt=from_epoch(until)
     ).values_list("instrument_id", "minute", "buy", "sell", "largest", "count")
-    for key, minute, buy, sell, largest, trades in rows:
+    volumes: NDArray[np.float32] | None = None
+    for key, minute, *columns, trades in rows.iterator(FLOW_ROWS):
+        if volumes is None:  # a training asks for a week: no room is made for nothing
+            volumes = np.full((3, len(places), until - start), np.nan, np.float32)
+            count = np.zeros(volumes.shape[1:], np.int32)
         at = int(minute.timestamp()) - start
-        for layer, column in enumerate((buy, sell, largest)):
-            volumes[layer, ids.index(key), at : at + MINUTE_S] = np.frombuffer(column, LITTLE_REAL)
-        count[ids.index(key), at : at + MINUTE_S] = np.frombuffer(trades, LITTLE_INT)
-    if np.isnan(volumes).all():
+        for layer, column in enumerate(columns):
+            volumes[layer, places[key], at : at + MINUTE_S] = np.frombuffer(column, LITTLE_REAL)
+        count[places[key], at : at + MINUTE_S] = np.frombuffer(trades, LITTLE_INT)
+    if volumes is None:
         return None
-    cut = slice(total - seconds, total)
-    times = np.arange(until - seconds, until, dtype=np.int64)
-    return TradeFlow(times, volumes[0][:, cut], volumes[1][:, cut], count[:, cut], volumes[2][:, cut])
+    (buy, sell, largest), count = volumes[..., -seconds:], count[:, -seconds:]
+    return TradeFlow(np.arange(until - seconds, until, dtype=np.int64), buy, sell, count, largest)

@@ -5,16 +5,19 @@ one; a followed perpetual has its own. Funding is the rate per interval as a fra
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import structlog
 from django.db import connection
 from prometheus_client import Counter
 
 from lib.clock import from_epoch
-from markets.models import Instrument, Venue
+from markets.models import DerivativeStat, Instrument, Venue
+from markets.values import IntArray, Perpetuals
 from markets.venues import Capability, VenueError, open_venue
 from markets.venues import Venue as Adapter
 from markets.venues.base import FundingRate, OpenInterest
@@ -29,6 +32,9 @@ OPTIONS: dict[str, dict[str, object]] = {"binance": {"market_types": ("linear",)
 """Adapters that list perpetuals only when told to."""
 POLL_S = 120.0
 """What one poll may take as a whole; what it had read by then is kept."""
+
+BACK_S = 24 * 3600
+"""A figure stamped longer before a moment says nothing about it: funding is settled every eight hours at most."""
 
 _INSERT = """
 INSERT INTO markets_derivativestat (instrument_id, kind, at, value)
@@ -90,6 +96,25 @@ def store(stats: Sequence[Stat]) -> int:
     for kind in written:
         STORED.labels(kind).inc()
     return len(written)
+
+
+def load_perpetuals(instrument_ids: IntArray, until: int) -> Perpetuals | None:
+    """What was stamped in the `BACK_S` before `until` (epoch s); None where nothing was."""
+    rows = DerivativeStat.objects.filter(
+        instrument_id__in=instrument_ids.tolist(), at__gt=from_epoch(until - BACK_S), at__lte=from_epoch(until)
+    ).order_by("at")
+    found: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    for key, kind, at, value in rows.values_list("instrument_id", "kind", "at", "value"):
+        found[kind, key].append((at.timestamp(), value))
+    if not found:
+        return None
+    interests = [found[Capability.OPEN_INTEREST.value, key] for key in instrument_ids.tolist()]
+    times, values = np.full((2, len(interests), max(map(len, interests)) or 1), np.nan)
+    for row, stamps in enumerate(interests):
+        if stamps:
+            times[row, -len(stamps) :], values[row, -len(stamps) :] = np.transpose(stamps)
+    rates = [found[Capability.FUNDING.value, key] for key in instrument_ids.tolist()]
+    return Perpetuals(times, values, np.array([stamps[-1][1] if stamps else np.nan for stamps in rates]))
 
 
 async def _read(key: str, wanted: dict[str, list[int]], options: dict[str, object], limit_s: float) -> list[Stat]:

@@ -92,13 +92,22 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class TradeFlow:
-    """Per-second buckets of the public trades of the last S seconds."""
+    """Per-second buckets of the public trades of S seconds in a row; NaN in minutes that were not recorded."""
 
     times: IntArray  # (S,) epoch seconds
-    buy: FloatArray  # (I, S) bought volume
-    sell: FloatArray  # (I, S) sold volume
-    count: IntArray  # (I, S)
-    largest: FloatArray  # (I, S) largest single trade
+    buy: NDArray[np.float32]  # (I, S) bought volume
+    sell: NDArray[np.float32]  # (I, S) sold volume
+    count: NDArray[np.int32]  # (I, S)
+    largest: NDArray[np.float32]  # (I, S) largest single trade
+
+
+@dataclass(frozen=True, slots=True)
+class Perpetuals:
+    """Funding and open interest of the last stamps of each instrument, oldest first; NaN where absent."""
+
+    times: FloatArray  # (I, K) epoch seconds of the open interest
+    open_interest: FloatArray  # (I, K) base units
+    funding: FloatArray  # (I,) rate per interval as a fraction, stamped at or before the decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from models_ml.features import FEATURES_HASH
 from models_ml.models import Calibration, ModelVersion
 from models_ml.muting import muted_seats
 from models_ml.panel import LoadedModel
-from models_ml.voters import STACK
+from models_ml.voters import LOCAL_SEATS, STACK
 from models_ml.voters.base import CorruptArtifact
 from models_ml.votes import AbstainReason
 
@@ -102,6 +102,20 @@ def load_stack(version: ModelVersion, newest: Calibration | None) -> LoadedStack
         stack = replace(stack, calibrator=Calibrator.from_json(knots["calibrator"]))
     bins = {int(number): (int(n), int(right)) for number, (n, right) in knots["bins"].items()}
     return LoadedStack(stack, version.pk, bins)
+
+
+def read_champions(venue_id: int, market_class: str) -> dict[str, tuple[ModelVersion, LoadedModel]]:
+    """Local seat → its champion, read afresh; those that cannot be read are left out, as in a round."""
+    versions = ModelVersion.objects.filter(
+        venue_id=venue_id, market_class=market_class, state=ModelVersion.State.CHAMPION, voter__in=LOCAL_SEATS
+    )
+    read = {version.voter: (version, _read(version)) for version in versions}
+    return {seat: (version, model) for seat, (version, model) in read.items() if isinstance(model, LoadedModel)}
+
+
+def unseen_from(version: ModelVersion) -> int:
+    """The first decision (epoch second) that a model never met; an older row says only until when it was trained."""
+    return int(version.metrics.get("unseen_from") or clock.epoch(version.trained_until))
 
 
 def _load(version: ModelVersion) -> LoadedModel | AbstainReason:

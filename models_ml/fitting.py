@@ -20,7 +20,7 @@ from models_ml.validation.metrics import (
     threshold_for,
     wilson,
 )
-from models_ml.validation.splits import time_ordered
+from models_ml.validation.splits import BadSplit, time_ordered
 from models_ml.voters import LOCAL_SEATS, SEATS, VOTERS, voter_class
 from models_ml.voters.base import FitReport, NotEnoughData, Voter, thin
 from models_ml.votes import AbstainReason
@@ -60,6 +60,14 @@ class FittedVoter:
     unseen_from: int
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A voter to go on from, and the first decision (epoch second) that it never met in any way."""
+
+    voter: Voter
+    unseen_from: int
+
+
 OnFitted = Callable[[str, FittedVoter], None]
 """(seat, its fitted voter), called as soon as that seat is ready: it may vote before the others are trained."""
 
@@ -87,41 +95,82 @@ def fit_panel(
     on_fitted: OnFitted | None = None,
     seed: int = 0,
     profiles: Mapping[str, Profile] | None = None,
+    known: Mapping[str, Known] | None = None,
 ) -> PanelFit:
     """Fit the local voters among `seats`, choose their thresholds, calibrate the consensus.
 
     Voters learn from the first 60 % of the time span and stop early and choose thresholds on the next 20 %; the
     consensus is calibrated on the last 20 %. Each part is purged from the one before. The later two are judged on
-    `profile.judge_rows` rows at most. `profiles` are the sizes of single seats, where they are not those of `profile`.
+    `profile.judge_rows` rows at most. A voter whose source was recorded later than the candles has its own three parts
+    of that stretch, and is silent in the calibration where it had met the minute. `profiles` are the sizes of single
+    seats, where they are not those of `profile`; `known` are the voters that learn on instead of anew.
 
     A seat with too little data is listed in `untrained` with the reason; other errors are raised.
     """
     started = time.perf_counter()
-    times = decision_times(samples)
-    parts = dict(zip(("train", "validation", "calibration"), time_ordered(times), strict=True))
-    train, validation, later = (samples.pick(rows) for rows in parts.values())
-    validation, later = (thin(part, profile.judge_rows, seed) for part in (validation, later))
+    whole = _slices(samples, profile, seed)
     voters: dict[str, FittedVoter] = {}
     answers: dict[str, FloatArray] = {}
     untrained: dict[str, str] = {}
     for seat in (seat for seat in seats if not VOTERS[seat].llm):
+        size = (profiles or {}).get(seat, profile)
         try:
-            voters[seat], answers[seat] = _fit_seat(
-                seat, (train, validation, later), (profiles or {}).get(seat, profile), columns, on_progress, seed
-            )
-            if on_fitted:
-                on_fitted(seat, voters[seat])
+            slices = _slices_of(seat, samples, whole, profile, seed)
+            fitted, after = _fit_seat(seat, slices, size, columns, on_progress, seed, (known or {}).get(seat))
         except NotEnoughData as error:
             untrained[seat] = str(error)
-    side, points = score(_panel_votes(voters, answers, len(later)))
+            continue
+        asked_all = slices is whole and len(after) == len(whole.later)
+        voters[seat], answers[seat] = fitted, after if asked_all else _unmet(fitted, whole.later)
+        if on_fitted:
+            on_fitted(seat, fitted)
+    side, points = score(_panel_votes(voters, answers, len(whole.later)))
     return PanelFit(
         voters,
         untrained,
-        calibrate(side, points, later.labels()),
-        {name: (int(times[rows].min()), int(times[rows].max()), len(rows)) for name, rows in parts.items()},
-        int(times.max()),
+        calibrate(side, points, whole.later.labels()),
+        whole.spans,
+        int(decision_times(samples).max()),
         time.perf_counter() - started,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """The three parts of a stretch of time, the later two thinned; `spans` as in `PanelFit.slices`, unthinned."""
+
+    train: Samples
+    validation: Samples
+    later: Samples
+    spans: dict[str, tuple[int, int, int]]
+
+
+def _slices(samples: Samples, profile: Profile, seed: int) -> _Slices:
+    times = decision_times(samples)
+    parts = dict(zip(("train", "validation", "calibration"), time_ordered(times), strict=True))
+    train, *rest = (samples.pick(rows) for rows in parts.values())
+    validation, later = (thin(part, profile.judge_rows, seed) for part in rest)
+    spans = {name: (int(times[rows].min()), int(times[rows].max()), len(rows)) for name, rows in parts.items()}
+    return _Slices(train, validation, later, spans)
+
+
+def _slices_of(seat: str, samples: Samples, whole: _Slices, profile: Profile, seed: int) -> _Slices:
+    """Those of the minutes in which the voter's source was recorded."""
+    begins = voter_class(seat).begins(samples)
+    times = decision_times(samples)
+    if begins < times.min():
+        return whole
+    try:
+        return _slices(samples.pick(times > begins), profile, seed)
+    except BadSplit as error:
+        raise NotEnoughData(f"voter {seat!r}: what it reads was recorded too late ({error})") from error
+
+
+def _unmet(fitted: FittedVoter, later: Samples) -> FloatArray:
+    """The voter's answers (N, 3), NaN on the minutes that it has met."""
+    answers = fitted.voter.predict(later)
+    answers[decision_times(later) < fitted.unseen_from] = np.nan
+    return answers
 
 
 def decision_times(samples: Samples) -> IntArray:
@@ -229,21 +278,27 @@ def _bins(points: FloatArray) -> IntArray:
 
 def _fit_seat(
     seat: str,
-    slices: tuple[Samples, Samples, Samples],
+    slices: _Slices,
     profile: Profile,
     columns: tuple[str, ...],
     on_progress: OnProgress | None,
     seed: int,
+    known: Known | None,
 ) -> tuple[FittedVoter, FloatArray]:
-    """The trained voter and its answers (N, 3) on the calibration slice."""
+    """The trained voter and its answers (N, 3) on the rows of the last slice that it had not met."""
 
     def on_step(done: int, total: int) -> None:
         if on_progress:
             on_progress(seat, done, total)
 
-    train, validation, later = slices
-    voter = voter_class(seat)(columns)
-    report = voter.fit(train, validation, profile, seed=seed, on_step=on_step)
+    train, validation, later = slices.train, slices.validation, slices.later
+    unmet = decision_times(later) >= (known.unseen_from if known else 0)
+    if known and unmet.any():
+        voter, later = known.voter, later.pick(unmet)
+        report = voter.update(train, validation, profile, seed=seed, on_step=on_step)
+    else:
+        voter = voter_class(seat)(columns)
+        report = voter.fit(train, validation, profile, seed=seed, on_step=on_step)
     probabilities, labels = voter.predict(validation), validation.labels()
     threshold = neutral_threshold(probabilities, labels)
     figures = evaluate(probabilities, labels, decision_times(validation), seed=seed)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.errors import CandorError
-from markets.values import Books, FloatArray, IntArray
+from markets.values import Books, FloatArray, IntArray, TradeFlow
 from models_ml.features import WARM_UP, build_rows, build_vector
 
 UNKNOWN_LABEL = -1
@@ -22,6 +22,7 @@ def build_samples(
     market: IntArray,
     *,
     books: Books | None = None,
+    flow: TradeFlow | None = None,
     dollar: FloatArray | None = None,
     most: int | None = None,
     seed: int = 0,
@@ -33,6 +34,7 @@ def build_samples(
         ohlcv: (I, T, 5), NaN where missing.
         market: (I,) stable numbers of the instruments.
         books: their order books, where there are any.
+        flow: their trades, likewise.
         dollar: (I,) `dollar_side` of each.
         most: rows at most, drawn evenly without replacement; memory follows them, not the length of the history.
         seed: of the draw.
@@ -42,13 +44,15 @@ def build_samples(
     places = np.flatnonzero(known)
     if most is None or len(places) <= most:
         features = build_vector(open_times, ohlcv, dollar=dollar)
-        return Samples(open_times, ohlcv, features, market, _pairs(places, known.shape, first), books, dollar)
+        return Samples(
+            open_times, ohlcv, features, market, _pairs(places, known.shape, first), books, dollar, flow=flow
+        )
     drawn = np.sort(np.random.default_rng(seed).choice(len(places), most, replace=False))
     chosen = _pairs(places[drawn], known.shape, first)
     place = np.full(ohlcv.shape[:2], -1, dtype=np.int64)
     place[chosen[:, 0], chosen[:, 1]] = np.arange(most)
     built = build_rows(open_times, ohlcv, chosen, dollar=dollar)
-    return Samples(open_times, ohlcv, built[None], market, chosen, books, dollar, place)
+    return Samples(open_times, ohlcv, built[None], market, chosen, books, dollar, place, flow)
 
 
 def _pairs(places: IntArray, shape: tuple[int, int], first: int) -> IntArray:
@@ -76,6 +80,7 @@ class Samples:
     place: IntArray | None = (
         None  # (I, T) row of each pair in `features` (1, R, F) where only a sample was built, or −1
     )
+    flow: TradeFlow | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -1,4 +1,4 @@
-"""The stack of a venue: learned on minutes that no voter of the panel has met, and its map refitted every day.
+"""The stack of a venue: learned on minutes that the voters have not met, and its map refitted every day.
 
 The champions are asked again about stored minutes after everything they learned from; that is what they would have
 said, and what came of it is known. The last fifth of those minutes stays unseen by the stack itself: it tells how often
@@ -18,6 +18,7 @@ from lib import clock
 from markets.values import FloatArray, IntArray
 from models_ml import artifacts
 from models_ml.agents.meta import Stack, context_of
+from models_ml.champions import read_champions, unseen_from
 from models_ml.features import FEATURES_HASH, VECTOR
 from models_ml.fitting import decision_times
 from models_ml.models import Calibration, ModelVersion
@@ -26,7 +27,7 @@ from models_ml.samples import Samples
 from models_ml.storing import Origin, store
 from models_ml.validation.bins import bin_of
 from models_ml.validation.metrics import evaluate
-from models_ml.voters import LOCAL_SEATS, SEATS
+from models_ml.voters import SEATS
 from models_ml.voters.base import CorruptArtifact, NotEnoughData, thin
 from models_ml.votes import AbstainReason
 
@@ -38,7 +39,7 @@ LOCAL_PANEL = 7
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the champions say on minutes that none of them has met, with what came of it."""
+    """What the champions say on minutes that they have not met, with what came of it."""
 
     samples: Samples
     votes: PanelVotes
@@ -71,17 +72,24 @@ class Replay:
 
 
 def replay(venue_id: int, market_class: str, samples: Samples, *, most: int, seed: int = 0) -> Replay | None:
-    """Ask the champions about the rows of `samples` that none of them met; None where there are no rows or voters."""
-    loaded = _champions(venue_id, market_class)
+    """Ask the champions about the rows of `samples` that most of them never met; None where there is nobody or nothing.
+
+    A voter that had met a minute is silent there: one that was trained later, or whose source goes back days only,
+    costs the others nothing.
+    """
+    loaded = read_champions(venue_id, market_class)
     if not loaded:
         return None
     times = decision_times(samples)
-    start = max(_unseen_from(version) for version, _ in loaded.values())
+    starts = {seat: unseen_from(version) for seat, (version, _) in loaded.items()}
+    start = sorted(starts.values())[len(starts) // 2]
     samples = thin(samples.pick((times >= start) & (samples.labels() >= 0)), most, seed)
     if not len(samples):
         return None
-    votes = _votes({seat: model for seat, (_, model) in loaded.items()}, samples)
-    return Replay(samples, votes, context_of(samples, VECTOR), samples.labels(), decision_times(samples))
+    times = decision_times(samples)
+    met = {seat: times < first for seat, first in starts.items()}
+    votes = _votes({seat: model for seat, (_, model) in loaded.items()}, samples, met)
+    return Replay(samples, votes, context_of(samples, VECTOR), samples.labels(), times)
 
 
 def learn(seen: Replay, origin: Origin) -> ModelVersion | None:
@@ -109,7 +117,7 @@ def refit(version: ModelVersion, seen: Replay) -> bool:
     except CorruptArtifact as error:
         log.warning("stack_not_refitted", model_id=version.pk, error=str(error))
         return False
-    late = seen.part(seen.times >= _unseen_from(version))
+    late = seen.part(seen.times >= unseen_from(version))
     if not len(late.times):
         return False
     origin = Origin(version.venue, version.market_class, "", "", 0, version.trained_from, version.trained_until, {})
@@ -146,31 +154,8 @@ def bins_of(stack: Stack, up: FloatArray, late: Replay) -> dict[str, tuple[int, 
     return found
 
 
-def _champions(venue_id: int, market_class: str) -> dict[str, tuple[ModelVersion, LoadedModel]]:
-    """Seat → its champion, read afresh; those that cannot be read are left out, as in a round."""
-    versions = ModelVersion.objects.filter(
-        venue_id=venue_id, market_class=market_class, state=ModelVersion.State.CHAMPION, voter__in=LOCAL_SEATS
-    )
-    found = {}
-    for version in versions:
-        folder = Path(settings.ARTIFACTS_DIR) / version.path
-        try:
-            voter = artifacts.read(folder, version.voter, version.sha256, FEATURES_HASH)
-        except CorruptArtifact as error:
-            log.warning("replay_without_model", model_id=version.pk, error=str(error))
-            continue
-        until = float(clock.epoch(version.trained_until))
-        found[version.voter] = version, LoadedModel(voter, version.pk, version.threshold, until)
-    return found
-
-
-def _unseen_from(version: ModelVersion) -> int:
-    """The first decision (epoch second) that a model never met; an older row says only until when it was trained."""
-    return int(version.metrics.get("unseen_from") or clock.epoch(version.trained_until))
-
-
-def _votes(models: Mapping[str, LoadedModel], samples: Samples) -> PanelVotes:
-    """The votes (N, 9) of these models, without deadlines; other seats are `UNTRAINED`."""
+def _votes(models: Mapping[str, LoadedModel], samples: Samples, met: Mapping[str, NDArray[np.bool_]]) -> PanelVotes:
+    """The votes (N, 9) of these models, without deadlines; other seats, and rows they have met, are `UNTRAINED`."""
     rows = len(samples)
     probabilities = np.full((rows, len(SEATS), 3), np.nan, dtype=np.float32)
     direction = np.zeros((rows, len(SEATS)), dtype=np.int8)
@@ -179,6 +164,7 @@ def _votes(models: Mapping[str, LoadedModel], samples: Samples) -> PanelVotes:
     for seat, model in models.items():
         place = SEATS.index(seat)
         ids[place] = model.model_id
-        votes = cast_votes(model.voter.predict(samples), model, rows)
-        probabilities[:, place], direction[:, place], abstained[:, place] = votes
+        fresh = np.flatnonzero(~met[seat])
+        votes = cast_votes(model.voter.predict(samples.pick(fresh)), model, len(fresh))
+        probabilities[fresh, place], direction[fresh, place], abstained[fresh, place] = votes
     return PanelVotes(probabilities, direction, abstained, np.zeros((rows, len(SEATS)), dtype=np.float32), ids)

@@ -14,8 +14,9 @@ from markets import candles
 from markets.calendars import open_minutes
 from markets.models import Instrument, Venue
 from models_ml.agents.base import History, zone_of
+from models_ml.champions import read_champions, unseen_from
 from models_ml.features import VECTOR, dollar_sides
-from models_ml.fitting import FittedVoter, Score, decision_times, fit_panel
+from models_ml.fitting import FittedVoter, Known, Score, decision_times, fit_panel
 from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import Profile, tuned_profile
 from models_ml.running import running
@@ -26,8 +27,8 @@ from models_ml.voters import LOCAL_SEATS, STACK
 from models_ml.voters.base import Voter, thin
 
 BOOK_DAYS = 7
-DAY_MINUTES, SNAPSHOTS_A_DAY = 1440, 17_280
-"""Books are large: a week of five-second snapshots is what training reads at most."""
+DAY_MINUTES, SNAPSHOTS_A_DAY, DAY_S = 1440, 17_280, 86_400
+"""Books are large: a week of five-second snapshots, and of trades, is what training reads at most."""
 
 LOCAL_PANEL = 7
 IMPORTANCE_ROWS, SLICE_ROWS = 2_000, 20_000
@@ -63,7 +64,8 @@ def train(
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
         seats: only these voters.
-        kind: a full training, an update or a tuning; stack and agents are only learned in a full one.
+        kind: a full training, an update, which goes on from the champions, or a tuning; stack and agents are only
+            learned in a full one.
         seed: of every random number.
         say: told the run after every step of progress.
 
@@ -83,15 +85,17 @@ def train(
 
 def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | None = None, seed: int = 0) -> Samples:
     """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set."""
+    book_days = min(days, BOOK_DAYS)
     panel = candles.load_panel(
-        instrument_ids, until, days * DAY_MINUTES, snapshots=min(days, BOOK_DAYS) * SNAPSHOTS_A_DAY
+        instrument_ids, until, days * DAY_MINUTES, snapshots=book_days * SNAPSHOTS_A_DAY, flow_s=book_days * DAY_S
     )
     known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
     first = known[0] if len(known) else len(panel.open_times) - 1
     times, ohlcv = panel.open_times[first:], panel.ohlcv[:, first:]
     symbols = dict(Instrument.objects.filter(pk__in=instrument_ids).values_list("pk", "symbol"))
     dollar = dollar_sides([symbols[int(one)] for one in panel.instrument_ids])
-    return build_samples(times, ohlcv, panel.instrument_ids, books=panel.books, dollar=dollar, most=most, seed=seed)
+    market, books, flow = panel.instrument_ids, panel.books, panel.flow
+    return build_samples(times, ohlcv, market, books=books, flow=flow, dollar=dollar, most=most, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ def _train_class(
         on_fitted=seated,
         seed=order.seed,
         profiles=write.profiles,
+        known=_known(venue.pk, market_class) if order.kind == ModelVersion.Kind.UPDATE else {},
     )
     if write.all_seated():
         write.calibration(fit.calibration)
@@ -161,6 +166,12 @@ def _train_class(
         return []
     write.stack()
     return write.agents()
+
+
+def _known(venue_id: int, market_class: str) -> dict[str, Known]:
+    """The champions, for an update to go on from."""
+    found = read_champions(venue_id, market_class)
+    return {seat: Known(model.voter, unseen_from(version)) for seat, (version, model) in found.items()}
 
 
 class _Progress:

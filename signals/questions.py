@@ -7,11 +7,11 @@ from django.conf import settings
 
 from lib import clock
 from markets.models import Instrument
-from markets.values import Panel
+from markets.values import Panel, TradeFlow
 from models_ml.features import VECTOR
 from models_ml.news import News
 from models_ml.samples import Samples
-from models_ml.voters.llm.facts import Minute
+from models_ml.voters.llm.facts import FLOW_S, Minute
 
 if TYPE_CHECKING:
     from models_ml import asking
@@ -41,8 +41,7 @@ def ask_language(
 
 def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, news: News) -> Minute:
     """What a language model may be told of one instrument."""
-    books, flow = panel.books, panel.flow
-    traded = flow is not None and bool(np.isfinite(flow.buy[row]).any())
+    books = panel.books
     return Minute(
         symbol=instrument.symbol,
         market_class=instrument.market_class,
@@ -51,13 +50,20 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, ne
         features=samples.features[row, -1],
         columns=VECTOR,
         book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
-        flow={
-            "bought": float(np.nansum(flow.buy[row])),
-            "sold": float(np.nansum(flow.sell[row])),
-            "trades": float(flow.count[row].sum()),
-            "largest": float(np.nan_to_num(flow.largest[row]).max()),
-        }
-        if flow is not None and traded
-        else None,
+        flow=_traded(panel.flow, row) if panel.flow else None,
         headlines=news.titles[row],
     )
+
+
+def _traded(flow: TradeFlow, row: int) -> dict[str, float] | None:
+    """The trades of the last `FLOW_S` seconds, summed up; None where they were not recorded."""
+    late = slice(-FLOW_S, None)
+    buy, sell, count, largest = (part[row, late] for part in (flow.buy, flow.sell, flow.count, flow.largest))
+    if not np.isfinite(buy).any():
+        return None
+    return {
+        "bought": float(np.nansum(buy)),
+        "sold": float(np.nansum(sell)),
+        "trades": float(count.sum()),
+        "largest": float(np.nan_to_num(largest).max()),
+    }

@@ -24,6 +24,7 @@ from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions, stack_of
 from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
+from models_ml.features.microstructure import SIGHT
 from models_ml.lenses.looking import look_at
 from models_ml.news import News, news_of
 from models_ml.outlook import Outlook, outlooks
@@ -32,7 +33,6 @@ from models_ml.providers import providers
 from models_ml.samples import Samples
 from models_ml.voters import LOOKBACK as VOTER_LOOKBACK
 from models_ml.voters import SEATS, VOTERS
-from models_ml.voters.llm.facts import FLOW_S
 from signals import publishing
 from signals.confidence import Bin, Calibration, Chance
 from signals.consensus import NINE, SEVEN, PanelRule
@@ -190,7 +190,7 @@ def _ask(run: Run, group: list[Instrument], close_time: int, received: float | N
     nine = panel_rule(run) == NINE
     with STAGE.labels("load").time():
         day = _window(run, ids, calendar).panel(
-            close_time, taint_bars=TAINT_BARS, snapshots=BOOK_SNAPSHOTS, flow_s=FLOW_S if nine else 0
+            close_time, taint_bars=TAINT_BARS, snapshots=BOOK_SNAPSHOTS, flow_s=SIGHT
         )
         panel, scores = day.last(BARS), quality.scores_of(day)
     with STAGE.labels("features").time():
@@ -315,7 +315,9 @@ def samples_of_panel(panel: Panel, symbols: Sequence[str]) -> Samples:
     dollar = dollar_sides(symbols)
     features = build_vector(panel.open_times, panel.ohlcv, rows=1, dollar=dollar)
     index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
-    return Samples(panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books, dollar)
+    return Samples(
+        panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books, dollar, flow=panel.flow
+    )
 
 
 def _ages(votes: PanelVotes, models: dict[str, LoadedModel], close_time: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a net sees of an order book: its last states in order, scale-free, and what they sum up to.
+"""What a net sees of an order book: its last states in order, scale-free, what they sum up to, and who traded.
 
 A frame is the book as it stood at one moment, with what happened since the frame before. Live they are the stored
 snapshots; from a file of quotes they are taken in clock time and in event time. Every channel either changes its sign
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from markets.values import Books, FloatArray, IntArray
+from models_ml.features.microstructure import SIGNED
 
 CLIP = 8.0
 DECAYS = (1.0, 5.0, 15.0, 60.0)
@@ -32,9 +33,11 @@ SUMMARY = (
 """What the frames sum up to; all of it turns its sign in the mirror."""
 SUMMARIES = (*SUMMARY, *(f"market_{name}" for name in SUMMARY))
 """The instrument's own sums, then the mean of the other instruments' sums at the same moment."""
+TRADES = (*SIGNED, *(f"market_{name}" for name in SIGNED))
+"""The same of the signed trade flow, where trades are recorded; a net may read them after `SUMMARIES`."""
 
 Tensors = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-"""Heat (n, 4, K, L), path (n, K, len(PATH)), sums (n, len(SUMMARY)), or with the market's (n, len(SUMMARIES))."""
+"""Heat (n, 4, K, L), path (n, K, len(PATH)), sums (n, S): `SUMMARY`, or `SUMMARIES`, or `TRADES` after them."""
 
 
 @dataclass(frozen=True, slots=True)

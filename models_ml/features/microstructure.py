@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from markets.values import Books, FloatArray, IntArray, TradeFlow
+from markets.values import Books, FloatArray, IntArray, Perpetuals, TradeFlow
 from models_ml.features.rolling import ratio
 from models_ml.features.window import BASIS_POINTS
 
@@ -19,19 +19,12 @@ MINUTE = 60
 FRESH_S = 120.0
 """A book older than this says nothing about now."""
 
+SIGHT = 300
+"""Seconds of trades before a moment that its columns read, every one of them on record."""
 DECAYS = (1, 5, 15, 60)
 LEVELS = (5, 10, 20)
 LARGE = 0.9
 """Quantile of the largest trades of a second from which one is large."""
-
-
-@dataclass(frozen=True, slots=True)
-class Perpetuals:
-    """Funding and open interest of the last stamps of each instrument, oldest first; NaN where absent."""
-
-    times: FloatArray  # (I, K) epoch seconds of the open interest
-    open_interest: FloatArray  # (I, K)
-    funding: FloatArray  # (I,) rate per interval as a fraction, stamped at or before the decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +62,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """Trades per second of I instruments, the last second before the decision at the end."""
+    """Trades per second of N rows, the last second before the decision at the end."""
 
-    buy: FloatArray  # (I, S)
+    buy: FloatArray  # (N, SIGHT)
     sell: FloatArray
     count: FloatArray
     largest: FloatArray
@@ -251,6 +244,9 @@ TAPE_FEATURES: dict[str, tuple[str, str, TapeFormula]] = {
     "flow_large_delta": ("−1..1", "(bought − sold) / both where trades were large", large_delta),
 }
 
+SIGNED = (*(f"flow_{seconds}" for seconds in DECAYS), "flow_delta", "flow_large_delta")
+"""Those of them that say who was in a hurry: they change their sign when buyers and sellers change places."""
+
 PERPETUAL_FEATURES = {
     "funding_rate": ("bp", "funding per interval"),
     "open_interest_change": ("ln", "ln(open interest / that of an hour before)"),
@@ -320,21 +316,36 @@ def _book_values(at: int, books: Books | None, tick: FloatArray) -> Placed:
 
 
 def _tape_values(at: int, flow: TradeFlow | None) -> Placed:
-    """Unknown unless the whole last minute was recorded."""
     if flow is None:
         return []
-    past = flow.times + 1 <= at
-    buy = flow.buy[:, past]
-    if buy.shape[1] < MINUTE or flow.times[past][-1] + 1 != at:
-        return []
-    known = np.isfinite(buy[:, -MINUTE:]).all(axis=1)
-    tape = Tape(*(_zeroed(part[:, past]) for part in (flow.buy, flow.sell, flow.count, flow.largest)))
+    instruments = np.arange(len(flow.buy))
+    tape, known = tape_of(flow, instruments, np.full(len(instruments), at, dtype=np.int64))
     first = len(BOOK_FEATURES)
     return [(first + n, np.where(known, of(tape), np.nan)) for n, (_, _, of) in enumerate(TAPE_FEATURES.values())]
 
 
-def _zeroed(values: NDArray[np.floating] | IntArray) -> FloatArray:
-    return np.nan_to_num(np.asarray(values, np.float64))
+def tape_of(flow: TradeFlow, instruments: IntArray, at: IntArray) -> tuple[Tape, NDArray[np.bool_]]:
+    """The trades before the moment `at` (N,) of each row's instrument (N,), and whether they are known.
+
+    They are where every second of them was recorded: what is usual cannot be told from less.
+    """
+    places = (at - flow.times[0])[:, None] + np.arange(-SIGHT, 0)
+    inside = (places >= 0) & (places < len(flow.times))
+    places = np.clip(places, 0, len(flow.times) - 1)
+    parts = [part[instruments[:, None], places] for part in (flow.buy, flow.sell, flow.count, flow.largest)]
+    known = (inside & np.isfinite(parts[0])).all(axis=1)
+    return Tape(*(np.nan_to_num(part.astype(np.float64)) for part in parts)), known
+
+
+def signed_flow(flow: TradeFlow | None, instruments: IntArray, at: IntArray) -> NDArray[np.float32]:
+    """The columns of `SIGNED` (N, 6) of each row's instrument at its moment (N,), 0 where the minute is unknown."""
+    out = np.zeros((len(at), len(SIGNED)), dtype=np.float32)
+    if flow is not None and len(at):
+        tape, known = tape_of(flow, instruments, at)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where nobody traded, nobody was in a hurry
+            values = np.stack([TAPE_FEATURES[name][2](tape) for name in SIGNED], axis=1)
+        out[known] = np.nan_to_num(values[known])
+    return out
 
 
 def _funded(at: int, perpetuals: Perpetuals | None) -> Placed:

@@ -30,7 +30,8 @@ MICRO = """
 {about}
 
 A second part of the vector (`microstructure.build_micro`), in the order below. A book counts for two minutes, trades
-only when the whole last minute was recorded, funding and open interest as last stamped before the row's close.
+only when the last five minutes were recorded to the second, funding and open interest as last stamped before the row's
+close.
 
 | column | unit | formula, source |
 |---|---|---|

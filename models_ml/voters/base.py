@@ -80,6 +80,17 @@ class Voter(ABC):
     ) -> FitReport:
         """Learn from `train`, stop early on `validation`; raises `NotEnoughData`."""
 
+    def update(
+        self, train: Samples, validation: Samples, profile: Profile, *, seed: int = 0, on_step: OnStep | None = None
+    ) -> FitReport:
+        """Learn on from what is known, where that takes seconds; other voters are fitted anew. Raises as `fit` does."""
+        return self.fit(train, validation, profile, seed=seed, on_step=on_step)
+
+    @classmethod
+    def begins(cls, samples: Samples) -> float:
+        """Epoch second from which the source it reads was recorded; before, there is nothing to learn or to judge."""
+        return float(samples.open_times[0])
+
     @abstractmethod
     def predict(self, samples: Samples) -> FloatArray:
         """Raw P(down, neutral, up), (N, 3); a row of NaN is an abstention."""

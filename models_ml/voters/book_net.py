@@ -20,16 +20,22 @@ MIXED = 32
 
 
 class BookNet(Net):
-    """Heat (B, 4, K, L), path (B, K, C), summary (B, S) and instrument number (B,) → logits (B, 3) per horizon.
+    """Heat (B, 4, K, L), path (B, K, C), sums (B, S) and instrument number (B,) → logits (B, 3) per horizon.
+
+    `reads` names the sums, all of which turn their sign in the mirror.
 
     The first horizon is the one that votes; the others share the trunk and keep it from fitting noise.
     """
 
     scale: Tensor
     trust: Tensor
+    alone: Tensor
+    """1 for the sums of the instrument itself, 0 for those of the market, (S,)."""
     _sign: Tensor
 
-    def __init__(self, channels: int, width: int, markets: int, levels: int, horizons: int) -> None:
+    def __init__(
+        self, channels: int, width: int, markets: int, levels: int, horizons: int, reads: tuple[str, ...] = SUMMARIES
+    ) -> None:
         super().__init__()
         self.horizons = horizons
         span = min(POOL, levels)
@@ -41,15 +47,17 @@ class BookNet(Net):
         )
         self.memory = nn.LSTM(channels * (levels // span) + len(PATH), width, batch_first=True)
         self.market = nn.Embedding(markets, MARKET_WIDTH)
-        self.mix = nn.Linear(width + MARKET_WIDTH + len(SUMMARIES), MIXED)
+        self.mix = nn.Linear(width + MARKET_WIDTH + len(reads), MIXED)
         self.drop = nn.Dropout(0.3)
         self.head = nn.Linear(MIXED, 3 * horizons)
         with torch.no_grad():
             self.head.weight.mul_(0.1)
-        self.line = nn.Parameter(torch.zeros(horizons, len(SUMMARIES)))
-        self.own = nn.Parameter(torch.zeros(markets, horizons, len(SUMMARIES)))
-        self.register_buffer("scale", torch.ones(len(SUMMARIES)))
+        self.line = nn.Parameter(torch.zeros(horizons, len(reads)))
+        self.own = nn.Parameter(torch.zeros(markets, horizons, len(reads)))
+        self.register_buffer("scale", torch.ones(len(reads)))
         self.register_buffer("trust", torch.ones(horizons))
+        alone = torch.tensor([float(not name.startswith("market_")) for name in reads])
+        self.register_buffer("alone", alone, persistent=False)
         sign = torch.tensor([-1.0] * len(ODD) + [1.0] * len(EVEN))
         self.register_buffer("_sign", sign, persistent=False)
 

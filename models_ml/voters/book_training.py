@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from markets.values import IntArray
-from models_ml.features.book_frames import SUMMARY, Tensors
+from models_ml.features.book_frames import Tensors
 from models_ml.voters.book_net import BookNet, joined
 from models_ml.voters.steps import CLIP_NORM
 from models_ml.voters.torch_loop import FORGET_MARKET, device
@@ -188,9 +188,7 @@ def _ridge(
     apart, each = torch.zeros_like(line, requires_grad=True), torch.zeros_like(own, requires_grad=True)
     held = torch.tensor(ridge, device=device())[fitted, None] * torch.ones_like(line)
     held[:, 0] = FREE
-    read = torch.ones(line.shape[1], device=device())
-    if fitted != sources:
-        read[len(SUMMARY) :] = 0.0
+    read = torch.ones_like(net.alone) if fitted == sources else net.alone
     labels = torch.from_numpy(lesson.labels).to(device())[:, fitted]
     optimizer = torch.optim.LBFGS([share, apart, each], max_iter=LINE_STEPS, line_search_fn="strong_wolfe")
 

@@ -1,4 +1,7 @@
-"""Voter 7: convolutions over order-book heat maps, an LSTM over their time axis, a line from what they sum up to."""
+"""Voter 7: convolutions over order-book heat maps, an LSTM over their time axis, a line from what they sum up to.
+
+Where trades are recorded it also hears who was in a hurry: the signed flow of the instrument and of the others.
+"""
 
 from functools import cached_property
 from typing import Any
@@ -12,6 +15,7 @@ from models_ml.features.book_frames import (
     PATH,
     SUMMARIES,
     SUMMARY,
+    TRADES,
     Tensors,
     mirrored,
     others,
@@ -19,6 +23,7 @@ from models_ml.features.book_frames import (
     summary,
     tensors,
 )
+from models_ml.features.microstructure import signed_flow
 from models_ml.profiles import Profile
 from models_ml.samples import UNKNOWN_LABEL, Samples
 from models_ml.voters.base import CorruptArtifact, OnStep
@@ -35,15 +40,16 @@ AHEAD_S = (10.0, 60.0)
 """Moves of the mid that the net learns beside the next minute's candle, and is never asked about."""
 LEANS = (1, None, 1)
 """The minute and the longer move start from the shorter one."""
-CHANNELS = [*PATH, *SUMMARIES]
+SUMS = (*SUMMARIES, *TRADES)
+CHANNELS = [*PATH, *SUMS]
 CHUNK = 4096
 
 
 class _View:
-    """The last K snapshots received by each decision, and what the other instruments' books sum up to by then."""
+    """The last K snapshots received by each decision, the trades, and what the other instruments sum up to by then."""
 
     def __init__(self, samples: Samples, length: int, levels: int) -> None:
-        self.books, self.length, self.levels = samples.books, length, levels
+        self.books, self.flow, self.length, self.levels = samples.books, samples.flow, length, levels
         self.instruments = samples.index[:, 0]
         self.closes = samples.open_times[samples.index[:, 1]] + 60
         self.moments, self.moment = np.unique(self.closes, return_inverse=True)
@@ -54,12 +60,12 @@ class _View:
         picked, known = self._picked(instruments, closes)
         heat = np.zeros((len(rows), INKS, self.length, self.levels), dtype=np.float32)
         path = np.zeros((len(rows), self.length, len(PATH)), dtype=np.float32)
-        sums = np.zeros((len(rows), len(SUMMARIES)), dtype=np.float32)
+        sums = np.zeros((len(rows), len(SUMS)), dtype=np.float32)
         if self.books is not None and known.any():
             frames = snapshot_frames(self.books, instruments[known, None], picked[known], closes[known], self.levels)
             heat[known], path[known], own = tensors(frames)
-            market = self._market[instruments[known], self.moment[rows[known]]]
-            sums[known] = np.concatenate([own, market], axis=1)
+            there = instruments[known], self.moment[rows[known]]
+            sums[known] = np.concatenate([own, self._market[there], self._trades[there]], axis=1)
         return (heat, path, sums), known
 
     def mirror(self, inputs: Arrays) -> Arrays:
@@ -78,14 +84,30 @@ class _View:
     @cached_property
     def _market(self) -> NDArray[np.float32]:
         """Mean sums of the other instruments (I, moments, S), of those with a fresh book."""
-        shape = len(self.times), len(self.moments)
-        instruments, moment = (axis.reshape(-1) for axis in np.indices(shape))
+        instruments, moment = self._everywhere
         sums = np.zeros((len(moment), len(SUMMARY)), dtype=np.float32)
         fresh = np.zeros(len(moment), dtype=bool)
-        for rows in np.array_split(np.arange(len(moment)), max(len(moment) // CHUNK, 1)):
+        for rows in _chunks(len(moment)):
             sums[rows], fresh[rows] = self._sums(instruments[rows], self.moments[moment[rows]])
         sums[fresh] = others(sums[fresh], moment[fresh])
-        return sums.reshape(*shape, -1)
+        return sums.reshape(len(self.times), len(self.moments), -1)
+
+    @cached_property
+    def _trades(self) -> NDArray[np.float32]:
+        """Signed trade flow of each instrument and the mean of the others' (I, moments, T), 0 where it is unknown."""
+        instruments, moment = self._everywhere
+        own = [signed_flow(self.flow, instruments[rows], self.moments[moment[rows]]) for rows in _chunks(len(moment))]
+        flow = np.concatenate(own)
+        traded = flow.any(axis=1)
+        market = np.zeros_like(flow)
+        market[traded] = others(flow[traded], moment[traded])
+        return np.concatenate([flow, market], axis=1).reshape(len(self.times), len(self.moments), -1)
+
+    @property
+    def _everywhere(self) -> tuple[IntArray, IntArray]:
+        """Instrument and place of the moment of every pair of the two (I · moments,)."""
+        instruments, moment = np.indices((len(self.times), len(self.moments))).reshape(2, -1)
+        return instruments, moment
 
     def _sums(self, instruments: IntArray, closes: IntArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         out = np.zeros((len(closes), len(SUMMARY)), dtype=np.float32)
@@ -118,6 +140,12 @@ class BookVoter(NetVoter):
     silence = AbstainReason.NO_BOOK
     net: BookNet
 
+    @classmethod
+    def begins(cls, samples: Samples) -> float:
+        """See `Voter.begins`: candles go back months, books are kept for days."""
+        times = samples.books.times if samples.books is not None else np.zeros(0)
+        return float(np.nanmin(times)) if np.isfinite(times).any() else super().begins(samples)
+
     def design(self, profile: Profile, train: Samples) -> dict[str, Any]:
         """See `NetVoter.design`."""
         sizes = {"channels": profile.book_channels, "width": profile.book_width, "window": profile.book_window}
@@ -127,7 +155,7 @@ class BookVoter(NetVoter):
         """See `NetVoter.build`; raises `CorruptArtifact` for a net that read other channels."""
         if shape.get("reads") != CHANNELS:
             raise CorruptArtifact("the order-book net is of a release that read the book otherwise: train again")
-        return BookNet(shape["channels"], shape["width"], markets, shape["levels"], 1 + len(AHEAD_S))
+        return BookNet(shape["channels"], shape["width"], markets, shape["levels"], 1 + len(AHEAD_S), SUMS)
 
     def view(self, samples: Samples) -> _View:
         """See `NetVoter.view`."""
@@ -151,6 +179,10 @@ class BookVoter(NetVoter):
 
         outcomes = np.stack([labels, *(_moves(samples, view, ahead) for ahead in AHEAD_S)], axis=1)
         return Lesson(read, outcomes, self._numbers(samples, np.arange(len(samples))), LEANS)
+
+
+def _chunks(rows: int) -> list[IntArray]:
+    return np.array_split(np.arange(rows), max(rows // CHUNK, 1))
 
 
 def _levels(books: Books | None) -> int:

@@ -90,13 +90,17 @@ class NetVoter(Voter):
 
     def renew(self, *parts: Samples) -> None:
         """See `Voter.renew`: draw the linear part, where the net has one; mirrored rows keep it even."""
-        if not isinstance(self.net, LeanNet) or not self.net.line.shape[1]:
+        if not self._lined:
             return
-        net, share = self.net, SCALE_ROWS // len(parts)
+        net, share = self._lean(), SCALE_ROWS // len(parts)
         sample = [rows for part in parts for rows, _ in self._straight(net, thin(part, share, 0))]
         start = Linear.scaled(np.concatenate(sample))
         blocks = (block for part in parts for block in self._straight(net, part))
         net.draw_line(start.fitted(blocks, (1.0, float(len(parts[0].market)))))
+
+    @property
+    def _lined(self) -> bool:
+        return isinstance(self.net, LeanNet) and self.net.line.shape[1] > 0
 
     def _straight(self, net: LeanNet, samples: Samples) -> Iterator[tuple[NDArray[np.float32], FloatArray]]:
         """What the linear part reads of each row and of its mirror, with what it is to say."""
@@ -121,16 +125,8 @@ class NetVoter(Voter):
         started = time.perf_counter()
         torch.set_num_threads(1)
         lined = thin(train, profile.line_rows, seed)
-        train = thin(train, profile.max_rows, seed)
-        self.shape = self.design(profile, train)
-        train, labels = self._learnable(train)
-        validation, held = self._learnable(thin(validation, max(profile.max_rows // 2, 1), seed))
-        needed = self.rows_needed(profile)
-        if len(labels) < needed or not len(held):
-            raise NotEnoughData(
-                f"voter {self.key!r}: {len(labels)} training and {len(held)} validation rows can be read, "
-                f"{needed} and 1 are needed: load more history"
-            )
+        self.shape = self.design(profile, thin(train, profile.max_rows, seed))
+        (train, labels), (validation, held) = self._parts(train, validation, profile, seed)
         self.markets = np.unique(train.market[train.index[:, 0]])
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -143,6 +139,28 @@ class NetVoter(Voter):
             self.renew(lined, validation)  # a line needs no held-out rows, and the newest days say most
         learned, kept = self.told(train, labels, seed), self.told(validation, held, seed)
         return FitReport(len(labels), steps, learned, kept, time.perf_counter() - started)
+
+    def update(
+        self, train: Samples, validation: Samples, profile: Profile, *, seed: int = 0, on_step: OnStep | None = None
+    ) -> FitReport:
+        """See `Voter.update`: draws the line and the slope anew; what the net learned beside them stays.
+
+        A net without a line, or of other sizes than the profile's, is fitted.
+        """
+        self.check(train)
+        if not self._lined or self.shape != self.design(profile, train):
+            return self.fit(train, validation, profile, seed=seed, on_step=on_step)
+        started = time.perf_counter()
+        torch.set_num_threads(1)
+        lined = thin(train, profile.line_rows, seed)
+        (train, labels), (validation, held) = self._parts(train, validation, profile, seed)
+        self.renew(lined)
+        self._settle(validation, held)
+        self.renew(lined, validation)
+        if on_step:
+            on_step(1, 1)
+        learned, kept = self.told(train, labels, seed), self.told(validation, held, seed)
+        return FitReport(len(labels), 0, learned, kept, time.perf_counter() - started)
 
     def predict(self, samples: Samples) -> FloatArray:
         """See `Voter.predict`."""
@@ -176,6 +194,18 @@ class NetVoter(Voter):
             raise CorruptArtifact(f"{folder / cls.file} does not fit its net ({error}): train again") from error
         voter.net.to(device()).eval()
         return voter
+
+    def _parts(self, train: Samples, validation: Samples, profile: Profile, seed: int) -> tuple[Labelled, Labelled]:
+        """What of both slices a net learns from and is held to; raises `NotEnoughData`."""
+        learned = self._learnable(thin(train, profile.max_rows, seed))
+        held = self._learnable(thin(validation, max(profile.max_rows // 2, 1), seed))
+        needed = self.rows_needed(profile)
+        if len(learned[1]) < needed or not len(held[1]):
+            raise NotEnoughData(
+                f"voter {self.key!r}: {len(learned[1])} training and {len(held[1])} validation rows can be read, "
+                f"{needed} and 1 are needed: load more history"
+            )
+        return learned, held
 
     def _learnable(self, samples: Samples) -> tuple[Samples, NDArray[np.int8]]:
         view = self.view(samples)

@@ -108,4 +108,10 @@ def test_flow_of_minutes_that_were_not_recorded_is_unknown() -> None:
     assert found.times.tolist() == list(range(START + 30, START + 120))
     assert np.isnan(found.buy[0, :30]).all()
     assert (found.buy[0, 31], found.largest[0, 31], found.count[0, 31]) == (5.0, 5.0, 1)
+    assert found.buy.dtype == np.float32, "a week of fifty instruments is read at once"
     assert load_flow(np.array([btc]), START + 3600, 60) is None
+    eth = make_instrument("ETH/USDT").pk
+    both = load_flow(np.array([eth, btc]), START + 120, 60)
+    assert both is not None
+    assert np.isnan(both.buy[0]).all(), "nothing was recorded of it"
+    assert both.buy[1, 1] == 5.0

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from config.celery import SCHEDULE
 from lib import clock
 from markets import tasks
-from markets.derivatives import Stat, perpetuals, poll, store
+from markets.derivatives import Stat, load_perpetuals, perpetuals, poll, store
 from markets.models import DerivativeStat, Instrument, Run, Venue
 from markets.venues import Capability
 from tests.logged import Logged
@@ -136,6 +137,21 @@ def test_what_is_written_twice_stands_as_first_written() -> None:
         == 1
     )
     assert sorted(DerivativeStat.objects.values_list("kind", "value")) == [("funding", 1e-4), ("open_interest", 7.0)]
+
+
+def test_what_was_known_of_perpetuals_is_read_by_instrument() -> None:
+    btc, eth, ltc = (make_instrument(name).pk for name in ("BTC/USDT", "ETH/USDT", "LTC/USDT"))
+    interest = [(btc, 600.0, 100.0), (btc, 4000.0, 110.0), (btc, 9001.0, 500.0), (eth, 4000.0, 7.0)]
+    rates = [(btc, 600.0, 1e-4), (btc, 700.0, 2e-4), (ltc, -90_000.0, 9.0)]
+    store([Stat(key, Capability.OPEN_INTEREST, START + at, value) for key, at, value in interest])
+    store([Stat(key, Capability.FUNDING, START + at, value) for key, at, value in rates])
+    found = load_perpetuals(np.array([eth, btc, ltc]), START + 9000)
+    assert found is not None
+    np.testing.assert_array_equal(found.times[:2], [[np.nan, START + 4000], [START + 600, START + 4000]])
+    np.testing.assert_array_equal(found.open_interest[:2], [[np.nan, 7], [100, 110]])
+    np.testing.assert_array_equal(found.funding, [np.nan, 2e-4, np.nan])
+    assert np.isnan(found.open_interest[2]).all()
+    assert load_perpetuals(np.array([ltc]), START + 9000) is None
 
 
 @pytest.mark.parametrize("kind", [Venue.Kind.SIMULATED, Venue.Kind.REPLAY])

@@ -9,9 +9,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from lib import clock
+from markets.books import FlowMinute, store_flow
 from markets.candles import load_panel
+from markets.derivatives import Stat, store
 from markets.models import Instrument
 from markets.schedule import deactivate
+from markets.values import Trade
+from markets.venues import Capability
 from models_ml.features import COLUMNS, LOOKBACK, VECTOR, build, build_vector, dollar_sides
 from models_ml.features.cross_asset import CROSS_COLUMNS, CROSS_FEATURES, CROSS_LOOKBACK
 from models_ml.features.microstructure import MICRO_COLUMNS
@@ -44,6 +48,22 @@ def test_the_row_is_that_of_a_decision(btc: Instrument) -> None:
     np.testing.assert_array_equal([line["value"] for line in lines[: len(COLUMNS)]], expected)
     assert all(line["value"] is None for line in lines[len(COLUMNS) :]), "no others, no books, no trades, no words"
     assert all(line["source"] and line["unit"] for line in lines)
+
+
+def test_books_trades_and_funding_are_shown_where_they_are_recorded(btc: Instrument) -> None:
+    close = clock.epoch(CLOSE)
+    tape = [FlowMinute(close - 60 * back) for back in range(5, 0, -1)]
+    for minute in tape:
+        minute.add(Trade(btc.symbol, minute.minute + 30.0, 100.0, 2.0, buy=True))
+        store_flow(minute.minute, {btc.pk: minute.packed()})
+    store([Stat(btc.pk, Capability.FUNDING, close - 600, 1e-4)])
+    store([Stat(btc.pk, Capability.OPEN_INTEREST, close - at, value) for at, value in ((4000, 100.0), (60, 110.0))])
+    said_ = json.loads(said("--instrument", "BTC/USDT", "--at", "2026-03-02T09:30Z", "--json"))
+    found = {line["name"]: line["value"] for line in said_ if line["group"] == "microstructure"}
+    assert (found["flow_60"], found["flow_delta"]) == (1.0, 1.0)
+    assert found["funding_rate"] == pytest.approx(1.0)
+    assert found["open_interest_change"] == pytest.approx(np.log(1.1))
+    assert found["book_spread"] is None
 
 
 SYMBOLS = ("BTC/USDT", "USD/JPY", "EUR/USD", "GBP/USD", "SOL/USDT")

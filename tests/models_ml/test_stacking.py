@@ -18,6 +18,7 @@ from models_ml.promotion import promote
 from models_ml.samples import Samples
 from models_ml.training import samples_of
 from models_ml.voters import SEATS as PANEL
+from models_ml.votes import AbstainReason
 from tests.factories_market import instruments_of, store_series
 from tests.factories_models import conclude, register
 from tests.faults.witness import witnessing
@@ -58,6 +59,28 @@ def test_a_replay_asks_about_unseen_minutes_only(trained: Trained, trained_run: 
     assert {seat for place, seat in enumerate(PANEL) if voted[:, place].any()} == set(SEATS)
     assert seen.votes.model_ids[PANEL.index("transformer")] == 0
     assert len(seen.times) == len(seen.labels) == len(seen.context)
+
+
+def test_a_voter_is_silent_on_minutes_it_has_met_and_costs_the_others_none(
+    trained: Trained, trained_run: Run, samples: Samples
+) -> None:
+    """One that was updated an hour ago, or whose books go back an hour, has met nearly all that the others have not."""
+    first = max(row["metrics"]["unseen_from"] for row in trained.versions)
+    late = clock.epoch(END) - 3600
+    old = ModelVersion.objects.get(venue_id=trained_run.venue_id, voter="gru")
+    new = ModelVersion.objects.get(pk=old.pk)
+    new.pk, new.state, new.metrics = None, "candidate", old.metrics | {"unseen_from": late}
+    new.save(force_insert=True)
+    promote(conclude(register(new, old)), by="test")
+    seen = stacking.replay(trained_run.venue_id, "crypto", samples, most=10_000)
+    assert seen is not None
+    assert first <= seen.times.min() < first + 600
+    place = PANEL.index("gru")
+    met = seen.times < late
+    assert (seen.votes.abstained[met, place] == AbstainReason.UNTRAINED).all()
+    assert np.isnan(seen.votes.probabilities[met, place]).all()
+    assert (seen.votes.abstained[~met, place] == 0).all()
+    assert (seen.votes.abstained[:, PANEL.index("xgb")] == 0).all()
 
 
 def test_without_voters_or_minutes_there_is_no_replay(trained_run: Run, samples: Samples) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 from pytest_django import Settings
+from safetensors.numpy import load_file
 
 from lib import clock
 from markets.candles import load_ohlcv
@@ -88,6 +89,25 @@ def test_a_taken_seat_is_not_given_away_untested(trained_run: Run) -> None:
     assert (test.champion, test.opens_at) == (champion, END), "nothing that is stored by now may judge it"
     assert test.closes_at - test.opens_at == timedelta(hours=24)
     assert Calibration.objects.filter(stack=None).count() == 1, "the panel in force keeps its own"
+
+
+def test_an_update_goes_on_from_the_champion(trained_run: Run) -> None:
+    """A net's line follows the newest candles and what it learned beside the line stays; trees grow anew."""
+    later = clock.epoch(END) + 600 * clock.MINUTE_S
+    times = later - clock.MINUTE_S * np.arange(MINUTES, 0, -1, dtype=np.int64)
+    for seed, instrument in enumerate(instruments_of(trained_run)):
+        store_series(instrument, times, forecastable(MINUTES, seed + 10))
+    train(trained_run.venue, profile=TINY, score=panel_score, seats=("gru", "xgb"), kind=ModelVersion.Kind.UPDATE)
+    old, new = ModelVersion.objects.filter(voter="gru").order_by("pk")
+    assert (new.state, new.kind, new.challenge.champion) == ("candidate", "update", old)
+    assert new.metrics["unseen_from"] >= old.metrics["unseen_from"]
+    before, after = (load_file(Path(settings.ARTIFACTS_DIR) / one.path / "net.safetensors") for one in (old, new))
+    changed = {name for name, part in before.items() if not np.array_equal(part, after[name])}
+    assert "line" in changed
+    assert changed <= {"centre", "scale", "line", "slope"}
+    assert new.metrics["later"]["auc"] > 0.8
+    grown = ModelVersion.objects.get(voter="xgb", state="candidate")
+    assert grown.metrics["unseen_from"] > ModelVersion.objects.get(voter="xgb", state="champion").metrics["unseen_from"]
 
 
 # ---- the samples

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from markets.values import Books, FloatArray, IntArray
+from markets.values import Books, FloatArray, IntArray, TradeFlow
 from models_ml.features import FEATURE_GROUPS
 from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.samples import Samples
@@ -38,6 +38,15 @@ def book_walk(rng: np.random.Generator, times: IntArray, ohlcv: FloatArray, per_
     prices = np.stack([mid[:, :, None] - step, mid[:, :, None] + step], axis=2)
     sizes = rng.lognormal(0, 1, (instruments, minutes * per_minute, 2, 20)).astype(np.float32)
     return Books(np.broadcast_to(at, mid.shape).copy(), mid, prices, sizes)
+
+
+def flow_walk(rng: np.random.Generator, times: IntArray, bought: FloatArray) -> TradeFlow:
+    """A trade a second of each instrument, of which the share `bought` (I, T) of each minute is bought."""
+    share = np.repeat(bought, 60, axis=1)
+    size = rng.lognormal(0, 0.5, share.shape).astype(np.float32)
+    buys = rng.random(share.shape) < share
+    seconds = (times[:, None] + np.arange(60)).reshape(-1)
+    return TradeFlow(seconds, size * buys, size * ~buys, np.ones(share.shape, np.int32), size)
 
 
 def world(

@@ -13,14 +13,16 @@ from pytest_django import Settings
 
 from lib import clock
 from lib.postgres import ensure_partitions
+from markets.books import FlowMinute, store_flow
 from markets.candles import load_panel
 from markets.models import Instrument, Run
-from markets.values import TaintFlag
+from markets.values import TaintFlag, Trade
 from models_ml.agents.volatility import volatility
 from models_ml.features import COLUMNS, VECTOR, build_vector
+from models_ml.features.microstructure import SIGHT
 from models_ml.voters import SEATS, VOTERS
 from models_ml.votes import AbstainReason
-from signals import rounds
+from signals import questions, rounds
 from signals.consensus import NINE, SEVEN
 from signals.levels import TierRules
 from signals.models import Round, Signal
@@ -91,6 +93,22 @@ def test_the_window_is_exactly_what_the_voters_look_back_on(run: Run) -> None:
     whole = build_vector(panel.open_times, panel.ohlcv)
     np.testing.assert_allclose(samples.features[:, -1], whole[:, -1], rtol=1e-5, atol=1e-6)
     assert np.isfinite(samples.features[:, -1, : len(COLUMNS)]).all(), "a full window leaves no column unknown"
+
+
+def test_voters_hear_five_minutes_of_trades_and_language_models_the_last_one(run: Run) -> None:
+    btc = instruments_of(run)[0]
+    for back in range(5, 0, -1):
+        minute = FlowMinute(AT - 60 * back)
+        minute.add(Trade("BTC/USDT", minute.minute + 30.0, 100.0, float(back), buy=back % 2 == 0))
+        store_flow(minute.minute, {btc.pk: minute.packed()})
+    panel = load_panel(ids(run), AT, BARS, flow_s=SIGHT)
+    samples = rounds.samples_of_panel(panel, ["BTC/USDT", "ETH/USDT"])
+    assert samples.flow is not None
+    assert samples.flow.times[[0, -1]].tolist() == [AT - 300, AT - 1]
+    assert (samples.flow.buy[0].sum(), samples.flow.sell[0].sum()) == (6.0, 9.0)
+    told = questions._traded(samples.flow, 0)
+    assert told == {"bought": 0.0, "sold": 1.0, "trades": 1.0, "largest": 1.0}
+    assert questions._traded(samples.flow, 1) is None, "nothing was recorded of the other"
 
 
 def test_a_second_call_decides_nothing(run: Run) -> None:

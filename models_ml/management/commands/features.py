@@ -11,16 +11,17 @@ from django.utils.dateparse import parse_datetime
 
 from lib.clock import epoch, floor_minute, market_now
 from markets.candles import load_panel
+from markets.derivatives import load_perpetuals
 from markets.models import Instrument
 from markets.schedule import due_closes
 from models_ml.features import FEATURE_GROUPS, LOOKBACK, build, dollar_sides
 from models_ml.features.cross_asset import CROSS_FEATURES, CROSS_LOOKBACK, build_cross
-from models_ml.features.microstructure import build_micro, described
+from models_ml.features.microstructure import SIGHT, build_micro, described
 from models_ml.features.words import WORD_FEATURES
 from models_ml.news import news_of
 
-BOOKS, FLOW_S = 60, 300
-"""Snapshots and seconds of trades that the microstructure columns are shown over."""
+BOOKS = 60
+"""Snapshots that the microstructure columns are shown over."""
 
 Line = dict[str, str | int | float | None]
 
@@ -50,7 +51,7 @@ class Command(BaseCommand):
 def row_of(instrument: Instrument, at: datetime) -> list[Line]:
     """Every column at the close `at`: group, name, value (None where unknown), unit, source, look-back in candles."""
     close = epoch(floor_minute(at))
-    panel = load_panel([instrument.pk], close, LOOKBACK, calendar=instrument.calendar, snapshots=BOOKS, flow_s=FLOW_S)
+    panel = load_panel([instrument.pk], close, LOOKBACK, calendar=instrument.calendar, snapshots=BOOKS, flow_s=SIGHT)
     values = iter(build(panel.open_times, panel.ohlcv, 1)[0, 0].tolist())
     lines = [
         _line(group, feature.name, next(values), feature.unit, feature.source, feature.lookback)
@@ -62,9 +63,10 @@ def row_of(instrument: Instrument, at: datetime) -> list[Line]:
         for (name, (unit, source, _)), value in zip(CROSS_FEATURES.items(), _across(instrument, close), strict=True)
     ]
     ticks = np.array([instrument.tick_size])
-    micro = build_micro(1, np.array([close]), panel.books, panel.flow, ticks=ticks)[0, 0].tolist()
+    perpetuals = load_perpetuals(panel.instrument_ids, close)
+    micro = build_micro(1, np.array([close]), panel.books, panel.flow, ticks=ticks, perpetuals=perpetuals)[0, 0]
     words = news_of([instrument], close).columns()[0].tolist()
-    further = {"microstructure": (micro, described()), "words": (words, WORD_FEATURES)}
+    further = {"microstructure": (micro.tolist(), described()), "words": (words, WORD_FEATURES)}
     return lines + [
         _line(group, name, value, unit, source, 0)
         for group, (row, columns) in further.items()

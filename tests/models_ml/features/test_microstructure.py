@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from markets.values import Books, TradeFlow
-from models_ml.features.microstructure import MICRO_COLUMNS, Perpetuals, build_micro
+from markets.values import Books, Perpetuals, TradeFlow
+from models_ml.features.microstructure import MICRO_COLUMNS, SIGNED, build_micro, signed_flow
 
 AT = 1_700_000_040
 
@@ -24,13 +24,13 @@ def books() -> Books:
 
 
 def flow() -> TradeFlow:
-    """Two minutes: one bought, one sold a second at first; in the last minute 3 are bought every second second."""
-    times = np.arange(AT - 120, AT, dtype=np.int64)
-    buy, sell = np.ones((2, 120)), np.ones((2, 120))
-    buy[:, 60:], sell[:, 60:] = np.where(np.arange(60) % 2, 3.0, 0.0), 0.0
-    count = np.where(buy + sell > 0, 2, 0).astype(np.int64)
-    largest = np.where(buy > 1, 2.0, np.where(buy > 0, 1.0, 0.0))
-    buy[1, -1] = np.nan
+    """Five minutes: one bought, one sold a second at first; in the last minute 3 are bought every second second."""
+    times = np.arange(AT - 300, AT, dtype=np.int64)
+    buy, sell = np.ones((2, 300), np.float32), np.ones((2, 300), np.float32)
+    buy[:, 240:], sell[:, 240:] = np.where(np.arange(60) % 2, 3.0, 0.0), 0.0
+    count = np.where(buy + sell > 0, 2, 0).astype(np.int32)
+    largest = np.where(buy > 0, 2.0, 0.0).astype(np.float32)
+    buy[1, 0] = np.nan
     return TradeFlow(times, buy, sell, count, largest)
 
 
@@ -71,18 +71,18 @@ def test_book_by_hand(name: str) -> None:
 
 def test_tape_by_hand() -> None:
     found = {name: row[0] for name, row in values(flow=flow()).items()}
-    weight = np.exp(-np.arange(120)[::-1] / 15)
+    weight = np.exp(-np.arange(300)[::-1] / 15)
     tape = flow()
     net, whole = (tape.buy - tape.sell)[0], (tape.buy + tape.sell)[0]
     assert found["flow_15"] == pytest.approx((net * weight).sum() / (whole * weight).sum())
     assert found["flow_1"] > 0.99
-    assert found["flow_delta"] == pytest.approx(90 / 210)
-    assert found["flow_trade_rate"] == pytest.approx(np.log1p(60 / 90))
-    assert found["flow_trade_size"] == pytest.approx(np.log1p((90 / 60) / (210 / 180)))
-    each = np.array([1.0] * 60 + [1.5] * 30)
+    assert found["flow_delta"] == pytest.approx(90 / 570)
+    assert found["flow_trade_rate"] == pytest.approx(np.log1p(60 / 60 / (540 / 300)))
+    assert found["flow_trade_size"] == pytest.approx(np.log1p((90 / 60) / (570 / 540)))
+    each = np.array([1.0] * 240 + [1.5] * 30)
     assert found["flow_trade_size_spread"] == pytest.approx(each.std() / each.mean())
     assert found["flow_largest_trade"] == pytest.approx(2 / 90)
-    assert found["flow_large_trades"] == 0  # a quarter of the seconds has a trade of 2: none stands out
+    assert found["flow_large_trades"] == 0  # nine seconds of ten have a trade of 2: none stands out
     assert found["flow_large_delta"] == 0
     assert np.isnan(found["book_spread"])
 
@@ -95,7 +95,7 @@ def test_large_trades_are_those_above_the_quantile() -> None:
     assert found["flow_large_delta"][0] == 1
 
 
-def test_a_minute_that_was_not_recorded_is_unknown() -> None:
+def test_a_stretch_that_was_not_recorded_is_unknown() -> None:
     found = values(flow=flow())
     assert np.isnan(found["flow_5"][1])
     assert not np.isnan(found["flow_5"][0])
@@ -118,8 +118,12 @@ def test_later_books_and_trades_change_nothing() -> None:
     np.testing.assert_equal(early, values(at=AT - 10, books=cut))
     assert early["book_age"][0] == 10
     tape = flow()
-    noisy = replace(tape, buy=np.where(tape.times >= AT - 30, 77.0, tape.buy))
-    np.testing.assert_equal(values(at=AT - 30, flow=tape), values(at=AT - 30, flow=noisy))
+    assert np.isnan(values(at=AT - 30, flow=tape)["flow_1"]).all(), "the record begins too late"
+    buy, sell, largest = (np.tile(part, 2) for part in (tape.buy, tape.sell, tape.largest))
+    tape = TradeFlow(np.arange(AT - 300, AT + 300), buy, sell, np.tile(tape.count, 2), largest)
+    noisy = replace(tape, buy=np.where(tape.times >= AT, 77, buy).astype(np.float32))
+    np.testing.assert_equal(values(flow=tape), values(flow=noisy))
+    assert not np.isnan(values(flow=tape)["flow_1"][0])
 
 
 def test_an_old_book_is_unknown() -> None:
@@ -142,3 +146,15 @@ def test_nothing_depends_on_the_unit_of_size_or_price() -> None:
 def test_without_a_source_all_is_unknown() -> None:
     assert np.isnan(build_micro(3, np.array([AT, AT + 60]), None, None)).all()
     assert build_micro(3, np.array([AT]), None, None).shape == (3, 1, len(MICRO_COLUMNS))
+
+
+def test_signed_flow_is_the_same_for_each_row_and_turns_with_the_sides() -> None:
+    rows, moments = np.array([0, 1, 0]), np.array([AT, AT, AT - 1])
+    said = signed_flow(flow(), rows, moments)
+    alone = values(flow=flow())
+    np.testing.assert_allclose(said[0], [alone[name][0] for name in SIGNED], rtol=1e-6)
+    assert not said[1:].any(), "what was not recorded to the second says nothing"
+    tape = flow()
+    turned = signed_flow(replace(tape, buy=tape.sell, sell=tape.buy), rows[:1], moments[:1])
+    np.testing.assert_allclose(turned, -said[:1], rtol=1e-6)
+    assert not signed_flow(None, rows, moments).any()

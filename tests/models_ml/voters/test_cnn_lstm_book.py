@@ -10,12 +10,15 @@ import pytest
 
 from markets.values import Books
 from models_ml.features.book_frames import CLIP, INKS, PATH, SUMMARIES
+from models_ml.features.microstructure import SIGNED
+from models_ml.fitting import decision_times, fit_panel
 from models_ml.samples import Samples
+from models_ml.validation.metrics import evaluate
 from models_ml.voters.base import CorruptArtifact
-from models_ml.voters.cnn_lstm_book import NEWEST_S, BookVoter
+from models_ml.voters.cnn_lstm_book import NEWEST_S, SUMS, BookVoter
 from models_ml.votes import AbstainReason
-from tests.models_ml.small import TINY, fitted, parts
-from tests.models_ml.worlds import COLUMNS, world
+from tests.models_ml.small import TINY, fitted, majority, parts
+from tests.models_ml.worlds import COLUMNS, candle_walk, flow_walk, world
 
 
 def seen(samples: Samples, levels: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -52,7 +55,7 @@ def test_a_whole_fresh_book_is_a_heat_map() -> None:
     assert known.tolist() == [True]
     assert heat.shape == (1, INKS, 24, 20)
     assert path.shape == (1, 24, len(PATH))
-    assert sums.shape == (1, len(SUMMARIES))
+    assert sums.shape == (1, len(SUMS))
     assert np.isfinite(heat).all()
     assert (heat > 0).all()
     assert (np.diff(heat[0, :2], axis=-1) > 0).all()  # deeper levels are farther
@@ -130,10 +133,81 @@ def test_the_market_is_the_other_instruments() -> None:
     samples = world(instruments=2, minutes=20, with_books=True)
     rows = (samples.index[:, 1] == 10).nonzero()[0]
     sums = seen(samples.pick(rows))[2]
-    own, market = np.split(sums, 2, axis=1)
+    own, market = np.split(sums[:, : len(SUMMARIES)], 2, axis=1)
     np.testing.assert_array_equal(market, own[::-1])
     alone = seen(samples.pick(rows[:1]))[2]
     np.testing.assert_array_equal(alone[0], sums[0])
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Samples:
+    """A market whose next minute follows whoever traded in a hurry in the last one."""
+    rng = np.random.default_rng(5)
+    samples = world(instruments=2, minutes=1200, with_books=True)
+    hurry = rng.normal(size=(2, 1200))
+    drift = np.zeros((2, 1200))
+    drift[:, 1:] = 5e-4 * hurry[:, :-1]
+    flow = flow_walk(rng, samples.open_times, 1 / (1 + np.exp(-hurry)))
+    return replace(samples, ohlcv=candle_walk(rng, 2, 1200, drift), flow=flow)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_it_learns_who_was_in_a_hurry(hurried: Samples, heard: bool) -> None:
+    samples = hurried if heard else replace(hurried, flow=None)
+    minute = samples.index[:, 1]
+    voter = BookVoter(COLUMNS)
+    voter.fit(samples.pick(minute < 800), samples.pick((minute >= 805) & (minute < 1000)), TINY)
+    later = samples.pick(minute >= 1005)
+    auc = evaluate(voter.predict(later), later.labels(), decision_times(later))["auc"]
+    assert auc is not None
+    assert (auc > 0.6) == heard
+
+
+def test_trades_after_the_decision_change_nothing(hurried: Samples) -> None:
+    row = hurried.pick(hurried.index[:, 1] == 600)
+    close = row.open_times[600] + 60
+    tape = row.flow
+    assert tape is not None
+    noisy = replace(tape, buy=np.where(tape.times >= close, 99, tape.buy).astype(np.float32))
+    np.testing.assert_array_equal(seen(row)[2], seen(replace(row, flow=noisy))[2])
+    earlier = replace(tape, buy=np.where(tape.times == close - 1, 99, tape.buy).astype(np.float32))
+    assert (seen(row)[2] != seen(replace(row, flow=earlier))[2]).any()
+
+
+def test_what_is_not_recorded_of_trades_says_nothing(hurried: Samples) -> None:
+    row = hurried.pick(hurried.index[:, 1] == 600)
+    tape = row.flow
+    assert tape is not None
+    holed = tape.buy.copy()
+    holed[0, 600 * 60] = np.nan
+    sums, traded = seen(replace(row, flow=replace(tape, buy=holed)))[2], len(SUMMARIES)
+    assert not sums[0, traded : traded + len(SIGNED)].any()
+    assert sums[1, traded : traded + len(SIGNED)].all()
+    assert not sums[1, traded + len(SIGNED) :].any(), "nobody else is known"
+    assert not seen(replace(row, flow=None))[2][:, traded:].any()
+
+
+def test_books_that_begin_later_are_learned_from_their_first_day_on() -> None:
+    """Candles go back months and books days: a panel's first 60 % would have no book at all."""
+    samples = world(instruments=2, minutes=3000, strength=0.5, with_books=True)
+    first = samples.open_times[1800]
+    late = with_books(samples, times=np.where(books(samples).times > first, books(samples).times, np.nan))
+    fit = fit_panel(late, TINY, columns=COLUMNS, score=majority, seats=("xgb", "cnn_lstm_book"))
+    book, whole = fit.voters["cnn_lstm_book"], fit.voters["xgb"]
+    assert book.report.rows > 700, "of the 800 that a tiny profile draws, those with a whole window"
+    assert first + 0.75 * 1200 * 60 < book.unseen_from < first + 0.85 * 1200 * 60
+    assert whole.unseen_from < book.unseen_from
+    assert book.later["n"] == pytest.approx(2 * 240, abs=10)
+    assert fit.slices["calibration"][0] == whole.unseen_from, "the consensus is calibrated on the panel's own slice"
+
+
+def test_books_of_a_handful_of_minutes_are_too_few() -> None:
+    samples = world(instruments=1, minutes=600, with_books=True)
+    late = with_books(
+        samples, times=np.where(books(samples).times > samples.open_times[598], books(samples).times, np.nan)
+    )
+    fit = fit_panel(late, TINY, columns=COLUMNS, score=majority, seats=("xgb", "cnn_lstm_book"))
+    assert "recorded too late" in fit.untrained["cnn_lstm_book"]
 
 
 def test_later_moves_are_read_from_the_snapshots() -> None:

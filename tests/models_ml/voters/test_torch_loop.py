@@ -8,6 +8,7 @@ import torch
 
 from models_ml.profiles import PROFILES, UnknownProfile, profile_of
 from models_ml.samples import Samples
+from models_ml.validation.metrics import rise_given_move
 from models_ml.voters.book_net import BookNet
 from models_ml.voters.gru import Gru, GruVoter
 from models_ml.voters.linear import Linear
@@ -134,6 +135,38 @@ def test_a_line_follows_later_days_while_the_net_stays() -> None:
     after = voter.net.state_dict()
     changed = {name for name, part in before.items() if not torch.equal(part, after[name])}
     assert changed == {"centre", "scale", "line"}
+
+
+def test_an_update_draws_the_line_anew_and_leaves_the_net() -> None:
+    samples = reverting(1200)
+    minute = samples.index[:, 1]
+    small = replace(TINY, epochs=1)
+    voter, anew = GruVoter(COLUMNS), GruVoter(COLUMNS)
+    voter.fit(samples.pick(minute < 500), samples.pick((minute >= 510) & (minute < 700)), small)
+    before = {name: part.clone() for name, part in voter.net.state_dict().items()}
+    newest, held, later = samples.pick(minute < 900), samples.pick((minute >= 910) & (minute < 1050)), minute >= 1060
+    steps: list[tuple[int, int]] = []
+    report = voter.update(newest, held, small, on_step=lambda *step: steps.append(step))
+    changed = {name for name, part in voter.net.state_dict().items() if not torch.equal(part, before[name])}
+    assert changed == {"centre", "scale", "line", "slope"}
+    assert (report.steps, steps) == (0, [(1, 1)])
+    assert report.rows > 500
+    anew.fit(newest, held, replace(small, epochs=0))
+    assert not before["head.weight"].any(), "so that both are their lines"
+    up, fresh = (rise_given_move(one.predict(samples.pick(later))) for one in (voter, anew))
+    np.testing.assert_allclose(up, fresh, atol=1e-6)
+
+
+def test_an_update_to_other_sizes_is_a_fit() -> None:
+    samples = reverting(900)
+    minute = samples.index[:, 1]
+    rows = samples.pick(minute < 600), samples.pick(minute >= 610)
+    voter, anew = GruVoter(COLUMNS), GruVoter(COLUMNS)
+    voter.fit(*rows, replace(TINY, epochs=1))
+    wider = replace(TINY, epochs=1, gru_width=24)
+    voter.update(*rows, wider, seed=3)
+    anew.fit(*rows, wider, seed=3)
+    assert all(torch.equal(part, anew.net.state_dict()[name]) for name, part in voter.net.state_dict().items())
 
 
 def test_what_is_kept_is_the_average_of_the_weights() -> None:
