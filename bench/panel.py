@@ -26,6 +26,7 @@ from models_ml.voters.base import Voter
 
 STEM = ROOT / "var" / "bench"
 MINUTES = 4000
+TICK = 0.01
 INSTRUMENTS = 8
 NETS = replace(STANDARD, name="standard, one epoch", max_rows=512, epochs=1, judge_rows=512, book_hours=1.0)
 TREES = replace(STANDARD, name="standard, few rows", tree_rows=20_000, forest_leaf=10, xgb_rate=0.01)
@@ -51,7 +52,7 @@ def books_of(times: IntArray, ohlcv: FloatArray, minutes: int, seed: int) -> Boo
     step = mid[:, :, None] * 1e-4 * (1 + np.arange(20))
     prices = np.stack([mid[:, :, None] - step, mid[:, :, None] + step], axis=2)
     sizes = rng.lognormal(0, 1, prices.shape).astype(np.float32)
-    return Books(np.broadcast_to(at, mid.shape).copy(), mid, prices, sizes)
+    return Books.of(np.broadcast_to(at, mid.shape).copy(), mid, prices, sizes, TICK)
 
 
 def live_samples(instruments: int, seed: int = 1) -> Samples:

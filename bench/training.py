@@ -25,11 +25,12 @@ from lib.clock import from_epoch  # noqa: E402
 from markets.models import Instrument, Venue  # noqa: E402
 from tests.database import own_database  # noqa: E402
 
-DAY_MINUTES = 1440
+DAY_MINUTES, TICK = 1440, 0.01
 LEARNED, READ = (8, 3), (50, 9 if QUICK else 90)
 """Instruments and days."""
+BOOKS = 1 if QUICK else 3
+"""Days of books beside what is read: of fifty instruments, training reads no more."""
 GATE_S, GATE_GIB = 180.0, 3.0
-TICK = 0.01
 
 
 def store(key: str, instruments: int, days: int) -> None:
@@ -50,25 +51,36 @@ def store(key: str, instruments: int, days: int) -> None:
         store_closed(rows, source=Source.REST, observed_at=times + 61.0, now=from_epoch(int(times[-1]) + 120))
 
 
-def books(key: str) -> None:
-    """A book every five seconds of the candles of a venue."""
+def books(key: str, days: int) -> None:
+    """A book every five seconds, and a trade a second, of the last days of a venue."""
+    from markets.candles import newest_open_times
+
+    ids = list(Instrument.objects.filter(venue__key=key).values_list("pk", flat=True))
+    end = max(newest_open_times(ids).values()) + 60
+    for day in range(days):
+        _books_of_a_day(ids, end - day * DAY_MINUTES * 60)
+
+
+def _books_of_a_day(ids: list[int], end: int) -> None:
     from bench.panel import books_of
-    from markets.books import PackedBooks, store_books
+    from markets.books import PackedBooks, PackedFlow, store_books, store_flow
     from markets.candles import load_ohlcv
 
     minutes: dict[int, dict[int, PackedBooks]] = {}
-    for instrument in Instrument.objects.filter(venue__key=key):
-        times, ohlcv = load_ohlcv(instrument.pk, 0, 1 << 32)
-        drawn = books_of(times, ohlcv[None], len(times), instrument.pk)
+    for key in ids:
+        times, ohlcv = load_ohlcv(key, end - DAY_MINUTES * 60, end)
+        drawn = books_of(times, ohlcv[None], len(times), key + end)
         offsets = np.tile(np.arange(5_000, 61_000, 5_000, dtype="<i4"), len(times)).reshape(len(times), -1)
         mids = drawn.mid[0].reshape(len(times), -1)
-        steps = np.round((drawn.prices[0] - drawn.mid[0][:, None, None]) / (TICK / 2)).astype("<i4")
+        steps = drawn.levels[0].astype("<i4")
         columns = (offsets, mids, steps.reshape(*mids.shape, 2, -1), drawn.sizes[0].reshape(*mids.shape, 2, -1))
         for place, minute in enumerate(times.tolist()):
-            packed = PackedBooks(TICK, *(column[place].tobytes() for column in columns))
-            minutes.setdefault(minute, {})[instrument.pk] = packed
+            packed = PackedBooks(drawn.tick[0, 0], *(column[place].tobytes() for column in columns))
+            minutes.setdefault(minute, {})[key] = packed
+    size, count = np.ones(60, "<f4").tobytes(), np.ones(60, "<i4").tobytes()
     for minute, packs in minutes.items():
         store_books(minute, packs)
+        store_flow(minute, dict.fromkeys(packs, PackedFlow(size, size, count, size)))
 
 
 def learn(key: str) -> bool:
@@ -105,8 +117,9 @@ def read(key: str) -> bool:
     passed = peak_gib() <= GATE_GIB
     report(
         "training, what it reads", instruments=READ[0], days=READ[1], rows=len(samples),
-        columns=samples.features.shape[2], cpu_s=round(processor_s() - started, 1), before_gib=before,
-        peak_gib=peak_gib(), gate_gib=GATE_GIB, passed=passed,
+        columns=samples.features.shape[2], snapshots=samples.books.times.size if samples.books else 0,
+        cpu_s=round(processor_s() - started, 1), before_gib=before, peak_gib=peak_gib(), gate_gib=GATE_GIB,
+        passed=passed,
     )  # fmt: skip
     return passed
 
@@ -128,8 +141,8 @@ STEPS = {"learn": learn, "read": read}
 def main() -> int:
     """Run each step in a process of its own; 1 when one failed or missed its gate."""
     orders = [
-        ("store", "quick", *LEARNED), ("books", "quick"), ("learn", "quick"),
-        ("store", "wide", *READ), ("read", "wide"),
+        ("store", "quick", *LEARNED), ("books", "quick", LEARNED[1]), ("learn", "quick"),
+        ("store", "wide", *READ), ("books", "wide", BOOKS), ("read", "wide"),
     ]  # fmt: skip
     with TemporaryDirectory(prefix="candor-bench-") as folder, own_database():
         environment = os.environ | {"CANDOR_VAR": folder, "LOG_LEVEL": "ERROR"}
@@ -143,7 +156,7 @@ def step(name: str, key: str, *sizes: str) -> int:
     if name == "store":
         store(key, *map(int, sizes))
     elif name == "books":
-        books(key)
+        books(key, *map(int, sizes))
     else:
         return 0 if STEPS[name](key) else 1
     return 0

@@ -15,10 +15,8 @@ from lib.clock import MINUTE_S, from_epoch
 from lib.postgres import ensure_partitions
 from markets.models import BookSnapshot
 from markets.models import TradeFlow as FlowRow
-from markets.values import BOOK_LEVELS, Books, BookTop, FloatArray, IntArray, Trade, TradeFlow
+from markets.values import ABSENT_LEVEL, BOOK_LEVELS, Books, BookTop, FloatArray, IntArray, Trade, TradeFlow
 
-ABSENT = np.iinfo(np.int32).min
-"""A level that the book did not have."""
 LITTLE_INT, LITTLE_REAL, LITTLE_WIDE = "<i4", "<f4", "<f8"
 
 
@@ -61,7 +59,7 @@ def pack_books(minute: int, tops: Sequence[BookTop], tick_size: float) -> Packed
     prices, sizes = _levels(whole)
     steps = np.round((prices - mids[:, None, None]) / (tick / 2))
     known = np.isfinite(steps) & (np.abs(steps) < np.iinfo(np.int32).max)
-    levels = np.where(known, np.nan_to_num(steps, posinf=0, neginf=0), ABSENT)
+    levels = np.where(known, np.nan_to_num(steps, posinf=0, neginf=0), ABSENT_LEVEL)
     offsets = np.array([round((top.at - minute) * 1000) for top in whole])
     return PackedBooks(
         tick,
@@ -80,16 +78,6 @@ def _levels(tops: Sequence[BookTop]) -> tuple[FloatArray, FloatArray]:
             found = np.array(levels[:BOOK_LEVELS], np.float64).reshape(-1, 2)
             out[:, row, side, : len(found)] = found.T
     return out[0], out[1]
-
-
-def unpack_books(minute: int, packed: PackedBooks) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.float32]]:
-    """Times (S,), mids (S,), prices (S, 2, 20) and sizes (S, 2, 20) of one row."""
-    times = minute + np.frombuffer(packed.offsets_ms, LITTLE_INT) / 1000
-    mids = np.frombuffer(packed.mids, LITTLE_WIDE).astype(np.float64)
-    levels = np.frombuffer(packed.levels, LITTLE_INT).reshape(-1, 2, BOOK_LEVELS)
-    steps = np.where(levels == ABSENT, np.nan, levels * (packed.tick_size / 2))
-    sizes = np.frombuffer(packed.sizes, LITTLE_REAL).reshape(-1, 2, BOOK_LEVELS)
-    return times, mids, mids[:, None, None] + steps, sizes.astype(np.float32)
 
 
 class FlowMinute:
@@ -148,7 +136,11 @@ def _write(table: str, statement: str, minute: int, rows: Sequence[tuple[Any, ..
             cursor.executemany(statement, rows)
 
 
-def load_books(instrument_ids: IntArray, until: int, snapshots: int) -> Books | None:
+ROWS_AT_ONCE = 20_000
+"""Minutes of books read by one query: on its way an answer is held several times over."""
+
+
+def load_books(instrument_ids: IntArray, until: int, snapshots: int, *, at_once: int = ROWS_AT_ONCE) -> Books | None:
     """The last `snapshots` books of each instrument at or before `until`; None where no instrument has any.
 
     Only minutes as far back as that many snapshots take at the set rate, plus two, are looked at.
@@ -156,52 +148,67 @@ def load_books(instrument_ids: IntArray, until: int, snapshots: int) -> Books | 
     if snapshots < 1:
         return None
     reach = MINUTE_S * (ceil(snapshots * settings.BOOK_EVERY_S / MINUTE_S) + 2)
-    rows = _minutes_of_books(instrument_ids.tolist(), until, reach)
-    if not rows:  # a training asks for a week: room for its books is gigabytes
-        return None
-    shape = (len(instrument_ids), snapshots)
-    times, mids = np.full(shape, np.nan), np.full(shape, np.nan)
-    prices = np.full((*shape, 2, BOOK_LEVELS), np.nan)
-    sizes = np.full((*shape, 2, BOOK_LEVELS), np.nan, np.float32)
-    owner, at, *values = _unpacked(rows)
-    # Rows of one instrument lie together, by time: the newest known one takes the last place, and so backwards.
+    stretch = max(at_once // max(len(instrument_ids), 1), 1) * MINUTE_S
+    found: Books | None = None
+    filled = np.zeros(len(instrument_ids), dtype=np.int64)
+    for end in range(until, until - reach, -stretch):
+        rows = _minutes_of_books(instrument_ids.tolist(), max(end - stretch, until - reach), end)
+        if rows:  # a training asks for a week: no room is made for nothing
+            found = found or _no_books(len(instrument_ids), snapshots)
+            filled = _fill(found, filled, instrument_ids, until, unpacked(rows))
+    return found if filled.any() else None
+
+
+def _no_books(instruments: int, snapshots: int) -> Books:
+    times, mid, tick = np.full((3, instruments, snapshots), np.nan)
+    shape = (instruments, snapshots, 2, BOOK_LEVELS)
+    return Books(times, mid, tick, np.full(shape, ABSENT_LEVEL, np.int32), np.full(shape, np.nan, np.float32))
+
+
+def _fill(books: Books, filled: IntArray, ids: IntArray, until: int, columns: "BookColumns") -> IntArray:
+    """Put the snapshots before those that are there, the newest last; how many each instrument has now (I,)."""
+    owner, at = columns[:2]
+    order = np.argsort(ids)
+    row = order[np.searchsorted(ids, owner, sorter=order)]
     known = np.flatnonzero(at <= until)
-    ends = np.searchsorted(owner[known], owner[known], side="right")
-    places = snapshots - (ends - np.arange(len(known)))
-    known, places = known[places >= 0], places[places >= 0]
-    order = np.argsort(instrument_ids)
-    where = order[np.searchsorted(instrument_ids, owner[known], sorter=order)], places
-    times[where] = at[known]
-    for out, column in zip((mids, prices, sizes), values, strict=True):
-        out[where] = column[known]
-    return Books(times, mids, prices, sizes) if len(known) else None
+    # Rows of one instrument lie together, by time: the newest takes the last free place, and so backwards.
+    row, ends = row[known], np.searchsorted(owner[known], owner[known], side="right")
+    places = books.times.shape[1] - filled[row] - (ends - np.arange(len(known)))
+    row, places, known = row[places >= 0], places[places >= 0], known[places >= 0]
+    parts: tuple[NDArray[Any], ...] = books.times, books.mid, books.tick, books.levels, books.sizes
+    for out, column in zip(parts, columns[1:], strict=True):
+        out[row, places] = np.asarray(column)[known]
+    return filled + np.bincount(row, minlength=len(filled))
 
 
 BookRow = tuple[int, datetime, float, bytes, bytes, bytes, bytes]
 """Instrument id, minute and the packed columns."""
+BookColumns = tuple[IntArray, FloatArray, FloatArray, FloatArray, NDArray[np.int32], NDArray[np.float32]]
+"""Of N snapshots: instrument id, time, mid and tick (N,), levels and sizes (N, 2, 20) as in `Books`."""
 
 
-def _minutes_of_books(ids: list[int], until: int, reach: int) -> list[BookRow]:
+def _minutes_of_books(ids: list[int], start: int, end: int) -> list[BookRow]:
     rows = BookSnapshot.objects.filter(
-        instrument_id__in=ids, minute__gte=from_epoch(until - reach), minute__lt=from_epoch(until)
+        instrument_id__in=ids, minute__gte=from_epoch(start), minute__lt=from_epoch(end)
     ).order_by("instrument_id", "minute")
     return list(
         rows.values_list("instrument_id", "minute", "tick_size", "offsets_ms", "mids", "levels", "sizes")  # type: ignore[arg-type]  # bytes-like
     )
 
 
-def _unpacked(rows: list[BookRow]) -> tuple[NDArray[Any], ...]:
-    """The snapshots of all rows in one go: instrument (N,), times (N,), mids (N,), prices and sizes (N, 2, 20)."""
+def unpacked(rows: Sequence[BookRow]) -> BookColumns:
+    """The snapshots of all rows in one go, in their order."""
     ids, minutes, ticks, offsets, mids, levels, sizes = zip(*rows, strict=True)
     counts = [len(column) // 8 for column in mids]
-    mid = np.frombuffer(b"".join(mids), LITTLE_WIDE).astype(np.float64)
     times = np.repeat([minute.timestamp() for minute in minutes], counts)
-    times = times + np.frombuffer(b"".join(offsets), LITTLE_INT) / 1000
-    level = np.frombuffer(b"".join(levels), LITTLE_INT).reshape(-1, 2, BOOK_LEVELS)
-    half = np.repeat(np.array(ticks) / 2, counts)[:, None, None]
-    prices = mid[:, None, None] + np.where(level == ABSENT, np.nan, level * half)
-    size = np.frombuffer(b"".join(sizes), LITTLE_REAL).reshape(-1, 2, BOOK_LEVELS).astype(np.float32)
-    return np.repeat(np.array(ids, np.int64), counts), times, mid, prices, size
+    return (
+        np.repeat(np.array(ids, np.int64), counts),
+        times + np.frombuffer(b"".join(offsets), LITTLE_INT) / 1000,
+        np.frombuffer(b"".join(mids), LITTLE_WIDE).astype(np.float64),
+        np.repeat(np.array(ticks, np.float64), counts),
+        np.frombuffer(b"".join(levels), LITTLE_INT).reshape(-1, 2, BOOK_LEVELS).astype(np.int32),
+        np.frombuffer(b"".join(sizes), LITTLE_REAL).reshape(-1, 2, BOOK_LEVELS).astype(np.float32),
+    )
 
 
 FLOW_ROWS = 5_000

@@ -29,6 +29,8 @@ from models_ml.voters.base import Voter, thin
 BOOK_DAYS = 7
 DAY_MINUTES, SNAPSHOTS_A_DAY, DAY_S = 1440, 17_280, 86_400
 """Books are large: a week of five-second snapshots, and of trades, is what training reads at most."""
+MOST_SNAPSHOTS = 2_600_000
+"""Of all instruments together, some 350 bytes each: a week of twenty, three days of fifty."""
 
 LOCAL_PANEL = 7
 IMPORTANCE_ROWS, SLICE_ROWS = 2_000, 20_000
@@ -85,7 +87,7 @@ def train(
 
 def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | None = None, seed: int = 0) -> Samples:
     """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set."""
-    book_days = min(days, BOOK_DAYS)
+    book_days = _book_days(days, len(instrument_ids))
     panel = candles.load_panel(
         instrument_ids, until, days * DAY_MINUTES, snapshots=book_days * SNAPSHOTS_A_DAY, flow_s=book_days * DAY_S
     )
@@ -96,6 +98,11 @@ def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | 
     dollar = dollar_sides([symbols[int(one)] for one in panel.instrument_ids])
     market, books, flow = panel.instrument_ids, panel.books, panel.flow
     return build_samples(times, ohlcv, market, books=books, flow=flow, dollar=dollar, most=most, seed=seed)
+
+
+def _book_days(days: int, instruments: int) -> int:
+    """How many of the last days' books and trades fit into memory; one at least."""
+    return min(days, BOOK_DAYS, max(MOST_SNAPSHOTS // (SNAPSHOTS_A_DAY * instruments), 1))
 
 
 @dataclass(frozen=True, slots=True)

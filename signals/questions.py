@@ -49,7 +49,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, ne
         ohlcv=panel.ohlcv[row],
         features=samples.features[row, -1],
         columns=VECTOR,
-        book=(books.prices[row, -1], books.sizes[row, -1]) if books else None,
+        book=(books.prices((row, -1)), books.sizes[row, -1]) if books else None,
         flow=_traded(panel.flow, row) if panel.flow else None,
         headlines=news.titles[row],
     )

@@ -84,7 +84,7 @@ def order_flow(prices: FloatArray, sizes: FloatArray) -> FloatArray:
 
 def snapshot_frames(books: Books, instruments: IntArray, picked: IntArray, decided: IntArray, levels: int) -> Frames:
     """The frames of stored snapshots: instruments (n, 1), snapshot numbers (n, K), decisions (n,) in epoch seconds."""
-    prices = books.prices[instruments, picked][..., :levels]
+    prices = books.prices((instruments, picked))[..., :levels]
     sizes = np.nan_to_num(books.sizes[instruments, picked][..., :levels].astype(np.float64))
     ages = decided[:, None] - books.times[instruments, picked]
     imbalance = queue_imbalance(sizes[:, :, 0, 0], sizes[:, :, 1, 0])

@@ -305,11 +305,9 @@ def _book_values(at: int, books: Books | None, tick: FloatArray) -> Placed:
     order = np.argsort(np.where(known, books.times, -np.inf), axis=1, kind="stable")
     known = np.take_along_axis(known, order, 1)
     times = np.where(known, np.take_along_axis(books.times, order, 1), np.nan)
-    each = order[:, :, None, None]
-    prices = np.where(known[..., None, None], np.take_along_axis(books.prices, each, 1), np.nan)
-    sizes = np.nan_to_num(np.where(known[..., None, None], np.take_along_axis(books.sizes, each, 1), 0)).astype(
-        np.float64
-    )
+    each = np.arange(len(order))[:, None], order
+    prices = np.where(known[..., None, None], books.prices(each), np.nan)
+    sizes = np.nan_to_num(np.where(known[..., None, None], books.sizes[each], 0)).astype(np.float64)
     now = Moment(at, times, prices, sizes, tick)
     fresh = times[:, -1] > at - FRESH_S
     return [(n, np.where(fresh, of(now), np.nan)) for n, (_, _, of) in enumerate(BOOK_FEATURES.values())]

@@ -189,7 +189,7 @@ def _levels(books: Books | None) -> int:
     """Levels a side that any book has."""
     if books is None:
         return BOOK_LEVELS
-    filled = np.flatnonzero((np.nan_to_num(books.sizes) > 0).any(axis=(0, 1, 2)))
+    filled = np.flatnonzero((books.sizes > 0).any(axis=(0, 1, 2)))
     return int(filled.max(initial=0)) + 1
 
 
@@ -207,7 +207,7 @@ def _moves(samples: Samples, view: _View, ahead_s: float) -> NDArray[np.int8]:
     out = np.full(len(samples), UNKNOWN_LABEL, dtype=np.int8)
     if samples.books is None:
         return out
-    mids = np.take_along_axis(samples.books.mid, view.order, 1)
+    mids = np.take_along_axis(samples.books.half_ticks(), view.order, 1)
     then = (view.closes + ahead_s).astype(np.float64)
     now, later = view.known_by(view.instruments, view.closes) - 1, view.known_by(view.instruments, then) - 1
     known = (now >= 0) & (later > now)

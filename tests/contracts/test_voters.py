@@ -222,7 +222,7 @@ def frozen(samples: Samples) -> Samples:
         lock(samples.market),
         lock(samples.index),
         replace(
-            books, times=lock(books.times), mid=lock(books.mid), prices=lock(books.prices), sizes=lock(books.sizes)
+            books, times=lock(books.times), mid=lock(books.mid), levels=lock(books.levels), sizes=lock(books.sizes)
         ),
     )
 

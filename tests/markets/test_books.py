@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from markets.books import FlowMinute, load_books, load_flow, pack_books, store_books, store_flow, unpack_books
-from markets.values import BookTop, Trade
+from lib.clock import from_epoch
+from markets.books import FlowMinute, load_books, load_flow, pack_books, store_books, store_flow, unpacked
+from markets.values import Books, BookTop, Trade
 from tests.markets.worlds import START, make_instrument
 
 LEVELS = st.lists(st.tuples(st.integers(1, 400), st.floats(0.5, 1e6, width=32)), min_size=1, max_size=25)
@@ -33,12 +34,14 @@ def test_a_packed_book_comes_back(bids: list[Any], asks: list[Any], tick: float,
     )
     packed = pack_books(START, [book], tick)
     assert packed is not None
-    times, mids, prices, sizes = unpack_books(START, packed)
-    assert times[0] == pytest.approx(book.at, abs=0.001)
-    assert mids[0] == (book.bids[0][0] + book.asks[0][0]) / 2
+    minute = from_epoch(START), packed.tick_size, packed.offsets_ms, packed.mids, packed.levels, packed.sizes
+    found = Books(*(column[None] for column in unpacked([(1, *minute)])[1:]))  # type: ignore[arg-type]  # in their order
+    prices, sizes = found.prices(0), found.sizes[0]
+    assert found.times[0, 0] == pytest.approx(book.at, abs=0.001)
+    assert found.mid[0, 0] == (book.bids[0][0] + book.asks[0][0]) / 2
     for side, levels in enumerate((book.bids, book.asks)):
         shown = min(len(levels), 20)
-        assert np.allclose(prices[0, side, :shown], [p for p, _ in levels[:20]], atol=packed.tick_size / 4 + 1e-9)
+        assert np.allclose(prices[0, side, :shown], [p for p, _ in levels[:20]], atol=packed.tick_size / 2 + 1e-9)
         assert np.allclose(sizes[0, side, :shown], [s for _, s in levels[:20]])
         assert np.isnan(prices[0, side, shown:]).all()
 
@@ -81,6 +84,40 @@ def test_the_last_snapshots_at_or_before_the_decision() -> None:
     assert np.isnan(found.times[0]).all()
     assert load_books(np.array([eth]), START + 120, 15) is None
     assert load_books(np.array([btc]), START + 120, 0) is None
+
+
+@pytest.mark.django_db
+def test_a_price_that_stands_still_reads_the_same_whatever_the_other_side_does() -> None:
+    """Else half of what stands in the queue would look as if it had just come."""
+    btc, rng, tick = make_instrument().pk, np.random.default_rng(0), 0.1
+    asks = [round(61180.2 + tick * gap, 1) for gap in rng.integers(1, 9, 12)]
+    tops = [BookTop("X", START + 5.0 * n, ((61180.2, 1.0),), ((ask, 1.0),)) for n, ask in enumerate(asks)]
+    packed = pack_books(START, tops, tick)
+    assert packed is not None
+    store_books(START, {btc: packed})
+    found = load_books(np.array([btc]), START + 60, 12)
+    assert found is not None
+    prices = found.prices(0)[:, :, 0]
+    assert len(set(prices[:, 0])) == 1
+    assert [len(set(prices[np.array(asks) == ask, 1])) for ask in set(asks)] == [1] * len(set(asks))
+    np.testing.assert_allclose(prices[:, 1], asks, rtol=1e-12)
+    assert np.array_equal(found.prices((0, -1)), found.prices(0)[-1], equal_nan=True)
+
+
+@pytest.mark.django_db
+def test_a_long_stretch_is_read_in_parts() -> None:
+    btc, eth = make_instrument().pk, make_instrument("ETH/USDT").pk
+    for minute in range(8):
+        packed = pack_books(START + 60 * minute, [top(START + 60 * minute + s) for s in range(0, 60, 5)], 0.01)
+        assert packed is not None
+        store_books(START + 60 * minute, {btc: packed} if minute % 2 else {btc: packed, eth: packed})
+    whole = load_books(np.array([eth, btc]), START + 470, 80)
+    parts = load_books(np.array([eth, btc]), START + 470, 80, at_once=4)
+    assert whole is not None
+    assert parts is not None
+    for name in ("times", "mid", "tick", "levels", "sizes"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    assert np.isfinite(whole.times).sum(axis=1).tolist() == [48, 80]
 
 
 @pytest.mark.django_db

@@ -320,7 +320,7 @@ async def test_books_and_trades_go_with_the_minute(market: Clock, btc: Instrumen
     assert panel.books is not None
     assert panel.flow is not None
     assert panel.books.times[0].tolist() == [START + 3600 + s for s in (0, 6, 10, 16, 20, 26, 30, 36, 40, 46, 50, 56)]
-    assert np.allclose(panel.books.prices[0, -1, 0], [p for p, _ in levels])
+    assert np.allclose(panel.books.prices((0, -1))[0], [p for p, _ in levels])
     assert np.allclose(panel.books.sizes[0, -1, 1], [s for _, s in asks])
     assert (panel.flow.buy.sum(), panel.flow.sell.sum(), panel.flow.count.sum()) == (7.5, 7.5, 30)
     assert await db(BookSnapshot.objects.count) == await db(TradeFlow.objects.count) == 1

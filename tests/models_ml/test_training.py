@@ -21,7 +21,7 @@ from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
 from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
-from models_ml.training import NothingToTrainError, samples_of, train
+from models_ml.training import NothingToTrainError, _book_days, samples_of, train
 from signals import confidence
 from signals.scoring import panel_score
 from tests.factories_market import instruments_of, make_run, store_series, store_walk
@@ -129,6 +129,11 @@ def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> 
     assert samples.index.tolist() == [[0, row] for row in range(WARM_UP, WARM_UP + 50)]
     assert samples.features.shape[2] == len(VECTOR)
     assert samples.market.tolist() == [btc.pk]
+
+
+def test_books_take_no_more_memory_with_more_instruments() -> None:
+    read = {(days, count): _book_days(days, count) for days, count in ((2, 1), (90, 1), (90, 21), (90, 50), (90, 900))}
+    assert read == {(2, 1): 2, (90, 1): 7, (90, 21): 7, (90, 50): 3, (90, 900): 1}
 
 
 def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:

@@ -7,6 +7,7 @@ from models_ml.features import FEATURE_GROUPS
 from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.samples import Samples
 
+TICK = 1e-5
 START = 1_700_006_400  # a UTC midnight
 COLUMNS = (*(feature.name for group in FEATURE_GROUPS.values() for feature in group[:3]), *CROSS_COLUMNS[:3])
 """Three columns of every feature group."""
@@ -37,7 +38,7 @@ def book_walk(rng: np.random.Generator, times: IntArray, ohlcv: FloatArray, per_
     step = mid[:, :, None] * 1e-4 * (1 + np.arange(20))
     prices = np.stack([mid[:, :, None] - step, mid[:, :, None] + step], axis=2)
     sizes = rng.lognormal(0, 1, (instruments, minutes * per_minute, 2, 20)).astype(np.float32)
-    return Books(np.broadcast_to(at, mid.shape).copy(), mid, prices, sizes)
+    return Books.of(np.broadcast_to(at, mid.shape).copy(), mid, prices, sizes, TICK)
 
 
 def flow_walk(rng: np.random.Generator, times: IntArray, bought: FloatArray) -> TradeFlow:

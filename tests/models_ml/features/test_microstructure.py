@@ -20,7 +20,7 @@ def books() -> Books:
     sizes[0, 1, :, :2] = [[5, 1], [4, 2]]
     prices[0, 2, :, :2] = [[101, 100], [102, 104]]
     sizes[0, 2, :, :2] = [[6, 2], [2, 6]]
-    return Books(times, prices[:, :, :, 0].mean(axis=2), prices, sizes)
+    return Books.of(times, prices[:, :, :, 0].mean(axis=2), prices, sizes, 0.5)
 
 
 def flow() -> TradeFlow:
@@ -135,7 +135,7 @@ def test_nothing_depends_on_the_unit_of_size_or_price() -> None:
     one = values(books=books(), flow=flow())
     full, tape = books(), flow()
     other = values(
-        books=replace(full, prices=full.prices * 8, sizes=full.sizes * 4),
+        books=replace(full, mid=full.mid * 8, tick=full.tick * 8, sizes=full.sizes * 4),
         flow=replace(tape, buy=tape.buy * 4, sell=tape.sell * 4, largest=tape.largest * 4),
     )
     one.pop("book_spread_ticks"), other.pop("book_spread_ticks")

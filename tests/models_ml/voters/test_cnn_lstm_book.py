@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from markets.values import Books
+from markets.values import ABSENT_LEVEL, Books
 from models_ml.features.book_frames import CLIP, INKS, PATH, SUMMARIES
 from models_ml.features.microstructure import SIGNED
 from models_ml.fitting import decision_times, fit_panel
@@ -40,9 +40,7 @@ def with_books(samples: Samples, **changes: np.ndarray) -> Samples:
 def turned(samples: Samples) -> Samples:
     """Every price the other way round 200, sides exchanged."""
     found = books(samples)
-    return with_books(
-        samples, mid=400 - found.mid, prices=(400 - found.prices)[:, :, ::-1], sizes=found.sizes[:, :, ::-1]
-    )
+    return with_books(samples, mid=400 - found.mid, levels=-found.levels[:, :, ::-1], sizes=found.sizes[:, :, ::-1])
 
 
 def books(samples: Samples) -> Books:
@@ -93,9 +91,9 @@ def test_a_snapshot_without_mid_is_no_book() -> None:
 
 def test_an_absent_level_is_zero_not_unknown() -> None:
     samples = one()
-    prices, sizes = books(samples).prices.copy(), books(samples).sizes.copy()
-    prices[..., 15:], sizes[..., 15:] = np.nan, np.nan
-    heat, _, _, known = seen(with_books(samples, prices=prices, sizes=sizes))
+    levels, sizes = books(samples).levels.copy(), books(samples).sizes.copy()
+    levels[..., 15:], sizes[..., 15:] = ABSENT_LEVEL, np.nan
+    heat, _, _, known = seen(with_books(samples, levels=levels, sizes=sizes))
     assert known.all()
     assert (heat[..., 15:] == 0).all()
     assert np.abs(heat).max() <= CLIP
@@ -122,9 +120,9 @@ def test_level_one_alone_is_enough() -> None:
     heat, _, _, known = seen(samples, levels=1)
     assert heat.shape == (1, INKS, 24, 1)
     assert known.all()
-    prices, sizes = books(samples).prices.copy(), books(samples).sizes.copy()
-    prices[..., 1:], sizes[..., 1:] = np.nan, np.nan
-    assert BookVoter(COLUMNS).design(TINY, with_books(samples, prices=prices, sizes=sizes))["levels"] == 1
+    levels, sizes = books(samples).levels.copy(), books(samples).sizes.copy()
+    levels[..., 1:], sizes[..., 1:] = ABSENT_LEVEL, np.nan
+    assert BookVoter(COLUMNS).design(TINY, with_books(samples, levels=levels, sizes=sizes))["levels"] == 1
     assert BookVoter(COLUMNS).design(TINY, samples)["levels"] == 20
 
 
@@ -251,7 +249,9 @@ def test_a_recorded_book_is_read(candor_data: Path) -> None:
     mid = prices[:, :, :, 0].mean(axis=2)
     first = int(at[0] // 60 * 60)
     flat = world(instruments=1, minutes=60)
-    samples = replace(flat, open_times=first + 60 * np.arange(60), books=Books(at[every][None], mid, prices, sizes))
+    samples = replace(
+        flat, open_times=first + 60 * np.arange(60), books=Books.of(at[every][None], mid, prices, sizes, 1e-6)
+    )
     *arrays, known = seen(samples)
     assert known[5:55].all()
     assert all(np.isfinite(part).all() for part in arrays)
