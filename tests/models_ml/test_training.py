@@ -12,8 +12,10 @@ from pytest_django import Settings
 from safetensors.numpy import load_file
 
 from lib import clock
+from markets.books import pack_books, store_books
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run, Venue
+from markets.values import BookTop
 from models_ml.agents.moves import ExpectedMove
 from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
 from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
@@ -28,6 +30,8 @@ from tests.factories_market import instruments_of, make_run, store_series, store
 from tests.models_ml.agents.markets import market
 from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
 
+TINY_BOOKS = replace(TINY, book_hours=1.0, book_channels=4, book_width=8)
+BOOK_MINUTES = 400
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("trained")]
 
 
@@ -108,6 +112,30 @@ def test_an_update_goes_on_from_the_champion(trained_run: Run) -> None:
     assert new.metrics["later"]["auc"] > 0.8
     grown = ModelVersion.objects.get(voter="xgb", state="candidate")
     assert grown.metrics["unseen_from"] > ModelVersion.objects.get(voter="xgb", state="champion").metrics["unseen_from"]
+
+
+def test_the_book_seat_is_taken_although_books_go_back_less_far_than_candles(db: None) -> None:
+    run = make_run("live", symbols=("BTC/USDT", "ETH/USDT"), due_from=END - timedelta(days=1))
+    times = clock.epoch(END) - clock.MINUTE_S * np.arange(MINUTES, 0, -1, dtype=np.int64)
+    for seed, instrument in enumerate(instruments_of(run)):
+        candles = forecastable(MINUTES, seed)
+        store_series(instrument, times, candles)
+        for minute, close in zip(times[-BOOK_MINUTES:].tolist(), candles[-BOOK_MINUTES:, 3].tolist(), strict=True):
+            tops = [top(instrument.symbol, minute + second, close) for second in range(5, 65, 5)]
+            packed = pack_books(minute, tops, 0.01)
+            assert packed is not None
+            store_books(minute, {instrument.pk: packed})
+    train(run.venue, profile=TINY_BOOKS, score=panel_score, seats=("xgb", "cnn_lstm_book"))
+    seated = {version.voter: version for version in ModelVersion.objects.filter(state="champion").exclude(voter="meta")}
+    assert set(seated) == {"xgb", "cnn_lstm_book"}
+    first = {seat: version.metrics["unseen_from"] for seat, version in seated.items()}
+    assert times[-BOOK_MINUTES] < first["xgb"] < first["cnn_lstm_book"] < clock.epoch(END)
+    assert seated["cnn_lstm_book"].metrics["validation"]["n"] > 100
+
+
+def top(symbol: str, at: float, mid: float) -> BookTop:
+    sides = [tuple((round(mid + way * 0.01 * (n + 1), 2), 1.0 + n) for n in range(3)) for way in (-1, 1)]
+    return BookTop(symbol, at, *sides)
 
 
 # ---- the samples
