@@ -1,9 +1,13 @@
 """Fixtures of the whole suite."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import current_app
+
+from config.processes import QUEUES
 
 pytest_plugins = [
     "tests.asked",
@@ -31,3 +35,12 @@ def candor_data() -> Path:
             pytest.fail(f"recorded data not found at {folder}: set CANDOR_DATA")
         pytest.skip(f"recorded data not found at {folder}: set CANDOR_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def empty_broker() -> Iterator[None]:
+    """No test finds the tasks that others left in the broker in memory: health counts them."""
+    yield
+    with current_app.connection_for_write() as broker:
+        for name in QUEUES:
+            broker.default_channel.queue_purge(name)

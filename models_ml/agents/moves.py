@@ -3,14 +3,13 @@
 Moves are log returns from the next candle's open to the close `horizon` minutes later, divided by the square root of
 the forecast variance, so that one table of quantiles serves calm and wild hours. The table is learned on the last
 quarter of the history, by a volatility forecast that has not seen it (split conformal, Vovk 2005): the band holds what
-it says as long as standardised moves stay alike. The chance of a move over a threshold is a logistic regression on how
-many deviations away the threshold stands, fitted on the same quarter.
+it says as long as standardised moves stay alike. The chance of a move over a threshold is the share of the same moves,
+of the instrument itself and of all, that were larger in deviations.
 """
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import Agent, History, TooLittleHistory
 from models_ml.agents.realised import MINUTE_S, Tape
-from models_ml.agents.volatility_forecast import LEAST_ROWS, Unseen, VolatilityForecast, rows_of
+from models_ml.agents.volatility_forecast import LEAST_ROWS, STEP, Unseen, VolatilityForecast, rows_of
 
 HORIZONS = (1, 15, 60)
 """Minutes; a minute uses the forecast of the quarter."""
@@ -31,9 +30,10 @@ BAND = HIGH - LOW
 HALF_LIFE_DAYS = 10.0
 """Older moves weigh less, so that a band follows how large moves lately were beside their forecast."""
 DAY_S = 86_400
-THRESHOLDS_BPS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-"""Sizes that the classifier learns from, in basis points."""
-RIDGE, NEWTON_STEPS = 1e-3, 12
+SIZES = (*np.arange(0, 0.95, 0.01).tolist(), *(1 - 0.05 * 0.5 ** np.arange(11)).tolist(), 1.0)
+"""Levels of the table of sizes: finer where moves are large and few."""
+OWN_MOVES = 200.0
+"""Moves apart after which an instrument's own sizes weigh as much as those of all."""
 BASIS_POINTS = 1e4
 FILE = "moves.json"
 
@@ -59,6 +59,7 @@ class ExpectedMove(Agent):
     """A band for the move over each of `HORIZONS`, and the chance that it is larger than a threshold."""
 
     key: ClassVar[str] = "moves"
+    form: ClassVar[int] = 2
     lookback: ClassVar[int] = VolatilityForecast.lookback
     says: ClassVar[tuple[str, ...]] = (
         *VolatilityForecast.says,
@@ -69,7 +70,9 @@ class ExpectedMove(Agent):
         """Empty until `fit` or `load`."""
         self.volatility = volatility or VolatilityForecast()
         self.quantiles: dict[int, list[float]] = {}
-        self.weights: dict[int, list[float]] = {}
+        self.sizes: dict[int, list[float]] = {}
+        self.own: dict[int, dict[int, tuple[float, list[float]]]] = {}
+        """Horizon → instrument number → how many moves apart its table rests on, and the table."""
 
     def fit(self, history: History, *, seed: int = 0) -> None:
         """Learn the quantiles on the last quarter, then the forecast on everything; `seed` changes nothing."""
@@ -77,18 +80,17 @@ class ExpectedMove(Agent):
         self.volatility.fit(history)
 
     def learn(self, unseen: Unseen) -> None:
-        """Quantiles and chances from moves after everything that the forecast of them was fitted on."""
-        self.learn_bands(unseen)
-        for horizon, moves in _standing(unseen).items():
-            sizes = np.abs(moves.moved[moves.known])
-            self.weights[horizon] = fit_large(sizes, moves.said[moves.known]).tolist()
-
-    def learn_bands(self, unseen: Unseen) -> None:
-        """The quantiles alone; the newest moves weigh most."""
+        """Quantiles and sizes of moves after all that the forecast of them was fitted on; the newest weigh most."""
         for horizon, moves in _standing(unseen).items():
             if moves.known.sum() < LEAST_ROWS:
                 raise TooLittleHistory(f"{int(moves.known.sum())} moves are too few for quantiles: load more candles")
             self.quantiles[horizon] = moves.quantiles(LEVELS).tolist()
+            self.sizes[horizon] = moves.sizes().quantiles(SIZES).tolist()
+            self.own[horizon] = {
+                int(number): (own.weight / max(horizon / STEP, 1), own.sizes().quantiles(SIZES).tolist())
+                for number, own in zip(unseen.history.market, moves.each(), strict=True)
+                if own.known.any()
+            }
 
     def read(self, history: History, rows: int = 1, *, tape: Tape | None = None) -> dict[str, FloatArray]:
         """The forecast's values, and `low_H`, `high_H`: the band of the log return over H minutes, `BAND` inside."""
@@ -104,14 +106,25 @@ class ExpectedMove(Agent):
             out[f"high_{horizon}"] = said * quantiles[LEVELS.index(HIGH)]
         return out
 
-    def chance(self, read: dict[str, FloatArray], horizon: int, threshold_bps: float) -> FloatArray:
-        """Probability that the move over `horizon` minutes is larger than `threshold_bps`, either way."""
-        return large(np.array(self.weights[horizon]), deviation(read, horizon), threshold_bps / BASIS_POINTS)
+    def chance(self, read: dict[str, FloatArray], market: IntArray, horizon: int, threshold_bps: float) -> FloatArray:
+        """Probability (I, T) that the move over `horizon` minutes is larger than `threshold_bps`, either way.
+
+        Of a reading (I, T) of instruments `market` (I,); one that was never met has the sizes of all.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = threshold_bps / BASIS_POINTS / deviation(read, horizon)
+        out = _larger(away, self.sizes[horizon])
+        for row, number in enumerate(market.tolist()):
+            if number in self.own[horizon]:
+                moves, table = self.own[horizon][number]
+                trust = moves / (moves + OWN_MOVES)
+                out[row] = trust * _larger(away[row], table) + (1 - trust) * out[row]
+        return out
 
     def save(self, folder: Path) -> None:
         """The forecast's files and one more."""
         self.volatility.save(folder)
-        plain: dict[str, Any] = {"quantiles": self.quantiles, "weights": self.weights}
+        plain: dict[str, Any] = {"quantiles": self.quantiles, "sizes": self.sizes, "own": self.own}
         (folder / FILE).write_text(json.dumps(plain))
 
     @classmethod
@@ -120,7 +133,9 @@ class ExpectedMove(Agent):
         agent = cls(VolatilityForecast.load(folder))
         found = json.loads((folder / FILE).read_text())
         agent.quantiles = {int(horizon): values for horizon, values in found["quantiles"].items()}
-        agent.weights = {int(horizon): values for horizon, values in found["weights"].items()}
+        agent.sizes = {int(horizon): values for horizon, values in found["sizes"].items()}
+        for horizon, tables in found["own"].items():
+            agent.own[int(horizon)] = {int(number): (moves, table) for number, (moves, table) in tables.items()}
         return agent
 
 
@@ -143,11 +158,29 @@ class Moves:
         days = self.days[chosen]
         return Moves(self.rows[chosen], self.moved[:, chosen], self.said[:, chosen], days - days.min(initial=np.inf))
 
-    def quantiles(self, levels: Sequence[float]) -> FloatArray:
-        """Of the standardised moves, each weighing half as much as one `HALF_LIFE_DAYS` newer."""
+    def each(self) -> Iterator["Moves"]:
+        """The instruments one by one."""
+        for row in range(len(self.moved)):
+            yield replace(self, moved=self.moved[row : row + 1], said=self.said[row : row + 1])
+
+    def sizes(self) -> "Moves":
+        """The same, whichever way they went."""
+        return replace(self, moved=np.abs(self.moved))
+
+    @property
+    def weight(self) -> float:
+        """How many moves of today they count for."""
+        return float(self._weights.sum())
+
+    @property
+    def _weights(self) -> FloatArray:
+        """Of the known moves (K,): each half as much as one `HALF_LIFE_DAYS` newer."""
         known = self.known
-        values = self.moved[known] / self.said[known]
-        weights = np.broadcast_to(0.5 ** (self.days / HALF_LIFE_DAYS), known.shape)[known]
+        return np.asarray(np.broadcast_to(0.5 ** (self.days / HALF_LIFE_DAYS), known.shape)[known])
+
+    def quantiles(self, levels: Sequence[float]) -> FloatArray:
+        """Of the standardised moves, by weight."""
+        values, weights = self.moved[self.known] / self.said[self.known], self._weights
         order = np.argsort(values, kind="stable")
         reached = np.cumsum(weights[order]) - weights[order] / 2
         return np.asarray(np.interp(np.array(levels) * weights.sum(), reached, values[order]))
@@ -185,33 +218,10 @@ def held(unseen: Unseen) -> dict[str, float | int | None]:
     return found
 
 
-def fit_large(sizes: FloatArray, said: FloatArray) -> FloatArray:
-    """Weights of P(size > c) at c/said, for the log and the square of the distance, by Newton's method; (3,)."""
-    away = np.concatenate([bps / BASIS_POINTS / said for bps in THRESHOLDS_BPS])
-    larger = np.concatenate([sizes > bps / BASIS_POINTS for bps in THRESHOLDS_BPS]).astype(np.float64)
-    x = _distances(away)
-    weights = np.zeros(x.shape[1])
-    for _ in range(NEWTON_STEPS):
-        p = _logistic(x @ weights)
-        bend = (x * (p * (1 - p))[:, None]).T @ x / len(x) + RIDGE * np.eye(x.shape[1])
-        weights = weights + np.linalg.solve(bend, x.T @ (larger - p) / len(x) - RIDGE * weights)
-    return weights
-
-
-def large(weights: FloatArray, said: FloatArray, threshold: float) -> FloatArray:
-    """P(|move| > threshold) where the deviation `said` is forecast; NaN where that is."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(_logistic(_distances(threshold / said) @ weights))
-
-
-def _distances(away: FloatArray) -> FloatArray:
-    """1, log of the distance in deviations, and the distance itself (up to 6), (..., 3)."""
-    near = np.clip(away, math.exp(-6), math.exp(6))
-    return np.stack([np.ones_like(near), np.log(near), np.minimum(near, 6.0)], axis=-1)
-
-
-def _logistic(values: FloatArray) -> FloatArray:
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))))
+def _larger(away: FloatArray, table: Sequence[float]) -> FloatArray:
+    """Share of the moves of a table of sizes that are more than `away` deviations; NaN where that is."""
+    share = 1 - np.interp(away, table, SIZES, left=0.0, right=1.0)
+    return np.asarray(np.where(np.isnan(away), np.nan, share))
 
 
 def coverage(read: dict[str, FloatArray], moved: FloatArray, horizon: int, rows: IntArray) -> tuple[float, int]:

@@ -47,7 +47,7 @@ def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[di
     cut = _cut(history, asked.start)
     agent = ExpectedMove()
     agent.fit(history.until(cut))
-    read = _daily_bands(agent, history, cut)
+    read = _daily(agent, history, cut)
     rows = rows_of(history.open_times)
     rows = rows[rows >= cut] - cut
     out = []
@@ -58,7 +58,7 @@ def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[di
             share, n = coverage(own, moved, horizon, rows)
             width = float(np.nanmedian(own[f"high_{horizon}"] - own[f"low_{horizon}"]) * BASIS_POINTS)
             apart = rows[:: max(horizon // STEP, 1)]
-            chances = [_chance(agent, own, moved, horizon, cost, apart) for cost in COSTS_BPS]
+            chances = [_chance(own, moved, horizon, cost, apart) for cost in COSTS_BPS]
             out.append(
                 {
                     "instrument": names[place],
@@ -72,8 +72,8 @@ def judge_moves(names: Sequence[str], history: History, asked: Asked) -> list[di
     return out
 
 
-def _daily_bands(agent: ExpectedMove, history: History, cut: int) -> dict[str, FloatArray]:
-    """A reading of the rows from `cut` on, with quantiles learned anew before each UTC day, as every night does.
+def _daily(agent: ExpectedMove, history: History, cut: int) -> dict[str, FloatArray]:
+    """A reading of the rows from `cut` on, bands and chances learned anew before each UTC day, as every night does.
 
     The forecast stays that of the training part; past moves are standardised by one that saw its first `SHARE`.
     """
@@ -84,15 +84,24 @@ def _daily_bands(agent: ExpectedMove, history: History, cut: int) -> dict[str, F
     parts = []
     for start, end in pairwise(starts):
         past = {name: values[:, : start - unseen.first] for name, values in unseen.read.items()}
-        agent.learn_bands(Unseen(history.until(start), unseen.first, past))
-        parts.append(agent.bands({name: values[:, start - cut : end - cut] for name, values in read.items()}))
+        agent.learn(Unseen(history.until(start), unseen.first, past))
+        today = {name: values[:, start - cut : end - cut] for name, values in read.items()}
+        parts.append(agent.bands(today) | _chances(agent, today, history.market))
     return read | {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
+def _chances(agent: ExpectedMove, read: dict[str, FloatArray], market: IntArray) -> dict[str, FloatArray]:
+    return {
+        f"larger_{horizon}_{cost:g}": agent.chance(read, market, horizon, cost)
+        for horizon in HORIZONS
+        for cost in COSTS_BPS
+    }
+
+
 def _chance(
-    agent: ExpectedMove, own: dict[str, FloatArray], moved: FloatArray, horizon: int, cost: float, rows: IntArray
+    own: dict[str, FloatArray], moved: FloatArray, horizon: int, cost: float, rows: IntArray
 ) -> dict[str, float | None]:
-    q = agent.chance(own, horizon, cost)[:, rows].ravel()
+    q = own[f"larger_{horizon}_{cost:g}"][:, rows].ravel()
     came = np.abs(moved[:, rows]).ravel()
     known = np.isfinite(q) & np.isfinite(came)
     large = came[known] > cost / BASIS_POINTS

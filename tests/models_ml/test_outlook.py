@@ -164,7 +164,7 @@ def test_a_damaged_agent_is_silent_and_the_others_speak(run: Run, damage: str) -
 def test_an_agent_of_another_form_is_not_read(run: Run) -> None:
     version = store_agents(run.venue, UNTIL, NUMBERS, keys=("moves",))["moves"]
     manifest = folder_of(version) / artifacts.MANIFEST
-    manifest.write_text(manifest.read_text().replace("form 1", "form 0"))
+    manifest.write_text(manifest.read_text().replace(f"form {ExpectedMove.form}", "form 0"))
     with pytest.raises(artifacts.WrongFeatures):
         artifacts.read_agent(folder_of(version), "moves", artifacts.content_hash(folder_of(version)))
 

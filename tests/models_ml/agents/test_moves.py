@@ -8,12 +8,11 @@ from models_ml.agents.moves import (
     BAND,
     HALF_LIFE_DAYS,
     HORIZONS,
+    SIZES,
     ExpectedMove,
     Moves,
     coverage,
     deviation,
-    fit_large,
-    large,
     moves_ahead,
 )
 from models_ml.agents.realised import DAY
@@ -58,7 +57,7 @@ def test_the_chance_of_a_large_move_is_calibrated(agent: ExpectedMove) -> None:
     history = market(2, 20)
     read = agent.read(history, 4 * DAY)
     moved = moves_ahead(history, 15)[:, CUT:]
-    chance = agent.chance(read, 15, 20.0)
+    chance = agent.chance(read, history.market, 15, 20.0)
     rows = np.arange(0, 4 * DAY, 15)
     q, came = chance[:, rows].ravel(), np.abs(moved[:, rows]).ravel()
     known = np.isfinite(came)
@@ -66,16 +65,41 @@ def test_the_chance_of_a_large_move_is_calibrated(agent: ExpectedMove) -> None:
     assert error is not None
     assert floor is not None
     assert error < floor + 0.05
-    larger = agent.chance(read, 15, 40.0)
+    larger = agent.chance(read, history.market, 15, 40.0)
     assert (larger < chance).all()
 
 
+def learned(sizes: dict[int, np.ndarray]) -> ExpectedMove:
+    """An agent whose table of 15 minutes was learned on these moves (N,), in deviations, of each instrument."""
+    agent, moved = ExpectedMove(), np.stack(list(sizes.values()))
+    moves = Moves(np.arange(moved.shape[1]), moved, np.ones(moved.shape), np.zeros(moved.shape[1]))
+    agent.sizes[15] = moves.sizes().quantiles(SIZES).tolist()
+    tables = (own.sizes().quantiles(SIZES).tolist() for own in moves.each())
+    agent.own[15] = {number: (moved.shape[1], table) for number, table in zip(sizes, tables, strict=True)}
+    return agent
+
+
 def test_a_normal_move_has_its_normal_chance() -> None:
-    rng = np.random.default_rng(0)
-    said = np.full(20_000, 10e-4)
-    weights = fit_large(np.abs(rng.normal(size=len(said))) * said, said)
-    assert large(weights, np.array([10e-4]), 10e-4)[0] == pytest.approx(0.317, abs=0.04)
-    assert np.isnan(large(weights, np.array([np.nan]), 10e-4)[0])
+    agent = learned({7: np.random.default_rng(0).normal(size=20_000)})
+    read = {"variance_15": np.full((1, 1), (10e-4) ** 2 / 15)}
+    for deviations, share in ((1, 0.317), (2, 0.0455), (3, 0.0027)):
+        found = agent.chance(read, np.array([7]), 15, 10.0 * deviations)[0, 0]
+        assert found == pytest.approx(share, abs=4 * np.sqrt(share / 20_000) + 1e-4)
+    assert agent.chance(read, np.array([7]), 15, 0.0)[0, 0] == 1
+    assert agent.chance(read, np.array([7]), 15, 1000.0)[0, 0] == 0
+    unknown = {"variance_15": np.full((1, 1), np.nan)}
+    assert np.isnan(agent.chance(unknown, np.array([7]), 15, 10.0)).all()
+
+
+def test_an_instrument_has_its_own_sizes_as_far_as_it_has_moves() -> None:
+    """Moves of one are a tenth of what its forecast says; one that was never met has the sizes of both."""
+    rng = np.random.default_rng(1)
+    agent = learned({7: rng.normal(size=4_000), 8: rng.normal(size=4_000) / 10})
+    read = {"variance_15": np.full((3, 1), (10e-4) ** 2 / 15)}
+    plain, small, new = agent.chance(read, np.array([7, 8, 9]), 15, 10.0)[:, 0]
+    assert plain == pytest.approx(0.317, abs=0.03)
+    assert small < 0.02
+    assert new == pytest.approx(0.317 / 2, abs=0.02)
 
 
 def test_nobody_covers_nothing() -> None:

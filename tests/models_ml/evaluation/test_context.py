@@ -1,4 +1,4 @@
-"""The band is judged as nights refit it: each day by what had come before it; chances by moves that do not overlap."""
+"""Band and chance are judged as nights refit them: each day by what had come before it; chances by moves apart."""
 
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from models_ml.agents.base import History
 from models_ml.agents.moves import HORIZONS, ExpectedMove
 from models_ml.agents.realised import DAY
 from models_ml.agents.volatility_forecast import STEP
-from models_ml.evaluation.context import Asked, _daily_bands, judge_moves
+from models_ml.evaluation.context import Asked, _daily, judge_moves
 from tests.models_ml.agents.markets import market
 
 CUT, DAYS = 8 * DAY, 4
@@ -25,7 +25,7 @@ def agent() -> ExpectedMove:
 
 
 def bands(history: History) -> dict[str, FloatArray]:
-    return _daily_bands(agent(), history, CUT)
+    return _daily(agent(), history, CUT)
 
 
 def test_a_days_band_reads_nothing_of_that_day_or_later() -> None:
@@ -40,6 +40,7 @@ def test_a_days_band_reads_nothing_of_that_day_or_later() -> None:
             name = f"{side}_{horizon}"
             np.testing.assert_allclose(mine[name][:, :before], theirs[name][:, :before])
             assert not np.allclose(mine[name][:, before:], theirs[name][:, before:])
+        np.testing.assert_allclose(mine[f"larger_{horizon}_5"][:, :before], theirs[f"larger_{horizon}_5"][:, :before])
 
 
 def test_each_day_has_a_table_of_its_own() -> None:
