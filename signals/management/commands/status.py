@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
+from signals.sizing_words import sentence_of
 from signals.status import status
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -52,5 +53,7 @@ class Command(BaseCommand):
         for seat, row in facts["votes"].items():
             silent = "  ".join(f"{reason} {n}" for reason, n in row["abstained"].items())
             self.stdout.write(f"  {seat:14} votes {row['votes']}  {silent}")
+        for name, sizing in facts["sizing"].items():
+            self.stdout.write(f"sizing   {name}: {sentence_of(sizing)}")
         for name, feed in facts["feeds"].items():
             self.stdout.write(f"feed     {name} {feed['state']} since {feed['since']}")
