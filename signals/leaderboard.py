@@ -14,6 +14,7 @@ from markets.models import Run
 from markets.runs import current_run, market_time
 from models_ml.models import Challenge, ModelVersion, Mute, TrainingRun, Verdict
 from models_ml.voters import SEATS, STACK, STACK_MAX_AGE, VOTERS
+from signals.agent_lines import agents_of
 from signals.models import PanelRecord
 from signals.panel_record import newest
 from signals.wording import MINUS, duration_text, percent, phrase
@@ -46,6 +47,7 @@ def page(request: HttpRequest) -> HttpResponse:
     run = current_run()
     context = {
         "classes": [_class(run, name) for name in _classes(run)] if run else [],
+        "agents": agents_of(run) if run else [],
         "runs": _trainings(run) if run else [],
         "least": LEAST_RANKED,
     }

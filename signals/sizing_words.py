@@ -18,7 +18,8 @@ def sentence_of(figures: dict[str, Any]) -> str:
 
 def missing_of(figures: dict[str, Any]) -> str:
     """`300 rows and 12 days`; empty where nothing is missing."""
-    parts = [_counted(count, name.removesuffix("s")) for name, count in figures["missing"].items() if count]
+    missing = figures["missing"]
+    parts = [_counted(missing[name], name.removesuffix("s")) for name in ("rows", "days") if missing[name]]
     return " and ".join(parts)
 
 
