@@ -6,7 +6,7 @@ from markets.models import Venue
 
 
 class AgentVersion(models.Model):
-    """One fit of an agent of candles; the newest of its venue and market class speaks. Append-only.
+    """One fit of an agent of candles, or of the learned sizing; the newest of its venue and class speaks. Append-only.
 
     An agent has no vote and so no chair to win: docs/decisions/0010-agents-sit-in-no-chair.md.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lib.errors import CandorError
-from models_ml.agents import agent_class
+from models_ml.agents import AGENTS, agent_class
 from models_ml.validation.psi import FeatureSlice
 from models_ml.voters import STACK, voter_class
 from models_ml.voters.base import CorruptArtifact, Voter
@@ -17,6 +17,7 @@ from models_ml.voters.base import CorruptArtifact, Voter
 if TYPE_CHECKING:
     from models_ml.agents.base import Agent
     from models_ml.agents.meta import Stack
+    from models_ml.agents.sizing_rl import SizingPolicy
 
 __all__ = [
     "CorruptArtifact",
@@ -24,6 +25,7 @@ __all__ = [
     "content_hash",
     "read",
     "read_agent",
+    "read_sizing",
     "read_slice",
     "read_stack",
     "write",
@@ -105,9 +107,17 @@ def read_agent(folder: Path, key: str, expected_sha: str) -> "Agent":
     return kind.load(folder)
 
 
-def form_of(kind: "type[Agent]") -> str:
-    """What stands in the place of the features' hash: an agent reads candles, in a form that its class numbers."""
-    return f"candles, form {kind.form}"
+def read_sizing(folder: Path, expected_sha: str) -> "SizingPolicy":
+    """Load a learned sizing; raises as `read` does."""
+    from models_ml.agents.sizing_rl import SizingPolicy
+
+    _check(folder, SizingPolicy.key, expected_sha, form_of(SizingPolicy))
+    return SizingPolicy.load(folder)
+
+
+def form_of(kind: "type[Agent | SizingPolicy]") -> str:
+    """What stands in the place of the features' hash: what an agent reads, in a form that its class numbers."""
+    return f"{'candles' if AGENTS[kind.key].of_candles else 'decisions'}, form {kind.form}"
 
 
 def read_slice(folder: Path, key: str, expected_sha: str, features_hash: str) -> FeatureSlice | None:

@@ -6,18 +6,13 @@ An agent that is missing, corrupt, too old, slow or raises leaves its part of th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
-import structlog
 from django.conf import settings
-from prometheus_client import Counter
 
-from lib import clock
 from markets.values import FloatArray
-from models_ml import artifacts
+from models_ml import fits
 from models_ml.agents import CANDLE_AGENTS
 from models_ml.agents.base import Agent, History, zone_of
 from models_ml.agents.moves import HORIZONS, ExpectedMove
@@ -28,13 +23,7 @@ from models_ml.agents.volatility_forecast import VolatilityForecast
 from models_ml.models import AgentVersion
 from models_ml.panel import PanelRunner
 from models_ml.samples import Samples
-from models_ml.voters.base import CorruptArtifact
 
-log = structlog.get_logger(__name__)
-SILENT = Counter("candor_agents_silent_total", "Readings that an agent did not give", ["agent"])
-
-MAX_AGE_S = 14 * 86_400
-"""Seconds of market time after the last candle learned from: profiles and levels change over weeks."""
 SHARES = 3
 """Of the deadline, one for each agent: one that hangs leaves the others theirs."""
 DIGITS = 6
@@ -44,9 +33,6 @@ Outlook = dict[str, Any]
 """Plain JSON: `bands` minutes → [low, high] of the log return, `variance` minutes → a minute's, `usual` that of the
 instrument's usual day, `regime` state → probability, `agents` name → version. What is not known is absent."""
 
-_loaded: dict[tuple[int, str, str], tuple[int, Agent | None]] = {}
-"""(venue, market class, agent) → version and what was read of it."""
-_lock = Lock()
 _runner = PanelRunner(lanes=1, who="agent")
 
 
@@ -63,17 +49,10 @@ def in_force(venue_id: int, market_class: str, now: int) -> dict[str, LoadedAgen
 
     Left out are one whose files are not what was written (logged once), and a regime that does not help.
     """
-    fits = AgentVersion.objects.filter(
-        venue_id=venue_id,
-        market_class=market_class,
-        agent__in=CANDLE_AGENTS,
-        trained_until__lte=clock.from_epoch(now),
-        trained_until__gt=clock.from_epoch(now - MAX_AGE_S),
-    )
     found = {}
-    for version in fits.order_by("agent", "-pk").distinct("agent"):
-        agent = _load(version)
-        if agent is not None and (not isinstance(agent, Regime) or agent.shown):
+    for version in fits.newest(venue_id, market_class, CANDLE_AGENTS, now):
+        agent = fits.loaded(version)
+        if isinstance(agent, Agent) and (not isinstance(agent, Regime) or agent.shown):
             found[version.agent] = LoadedAgent(agent, version.pk)
     return found
 
@@ -122,7 +101,7 @@ def _read(
         if isinstance(answer, np.ndarray):
             said[key] = dict(zip(agents[key].agent.says, answer, strict=True))
         else:
-            SILENT.labels(key).inc()
+            fits.SILENT.labels(key).inc()
     return said
 
 
@@ -153,19 +132,3 @@ def _outlook(values: Mapping[str, FloatArray], row: int, versions: dict[str, int
 
 def _plain(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
-
-
-def _load(version: AgentVersion) -> Agent | None:
-    place = version.venue_id, version.market_class, version.agent
-    with _lock:
-        if place not in _loaded or _loaded[place][0] != version.pk:
-            _loaded[place] = version.pk, _open(version)
-        return _loaded[place][1]
-
-
-def _open(version: AgentVersion) -> Agent | None:
-    try:
-        return artifacts.read_agent(Path(settings.ARTIFACTS_DIR) / version.path, version.agent, version.sha256)
-    except (CorruptArtifact, LookupError, TypeError, ValueError) as error:  # not what was written, or of another form
-        log.error("agent_refused", agent=version.agent, version_id=version.pk, error=str(error))  # noqa: TRY400  # it says all
-        return None

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -49,7 +50,8 @@ class PanelVotes:
 
 
 Answer = FloatArray | AbstainReason
-Predict = Callable[[Samples], FloatArray]
+Asked = TypeVar("Asked")
+"""What all that are asked are given: samples, or the decisions of a moment."""
 
 
 class PanelRunner:
@@ -66,9 +68,13 @@ class PanelRunner:
         self._stuck: dict[str, threading.Thread] = {}
 
     def ask(
-        self, samples: Samples, calls: Mapping[str, Predict], budgets: Mapping[str, float], deadline_s: float
+        self,
+        asked: Asked,
+        calls: Mapping[str, Callable[[Asked], FloatArray]],
+        budgets: Mapping[str, float],
+        deadline_s: float,
     ) -> dict[str, tuple[Answer, float]]:
-        """Each seat's probabilities (N, 3) or reason, with the milliseconds it took.
+        """Each seat's values, of a voter probabilities (N, 3), or reason, with the milliseconds it took.
 
         No seat runs longer than its own budget and none beyond `deadline_s` from now.
         """
@@ -81,7 +87,7 @@ class PanelRunner:
         while (waiting and time.monotonic() < until) or running:
             while waiting and len(running) < self.lanes and time.monotonic() < until:
                 seat = waiting.popleft()
-                thread = self._start(seat, calls[seat], samples, done)
+                thread = self._start(seat, calls[seat], asked, done)
                 running[seat] = (thread, min(time.monotonic() + budgets[seat], until))
             if not running:  # the deadline passed between the two looks at the clock
                 break
@@ -115,12 +121,16 @@ class PanelRunner:
             log.warning(self._late, **{self.who: seat}, budget_s=budgets[seat])
 
     def _start(
-        self, seat: str, predict: Predict, samples: Samples, done: "queue.SimpleQueue[tuple[str, Answer, float]]"
+        self,
+        seat: str,
+        predict: Callable[[Asked], FloatArray],
+        asked: Asked,
+        done: "queue.SimpleQueue[tuple[str, Answer, float]]",
     ) -> threading.Thread:
         def work() -> None:
             started = time.perf_counter()
             try:
-                answer: Answer = predict(samples)
+                answer: Answer = predict(asked)
             except Exception:  # one voter's failure, whatever it is, never stops the other eight
                 log.exception(self._failed, **{self.who: seat})
                 answer = AbstainReason.FAILED

@@ -56,6 +56,8 @@ class Profile:
     book_width: int = 32
     book_window: int = 24
     book_hours: float = 24.0  # instrument-hours with a book before the book voter is trained at all
+    # agents
+    sizing_steps: int = 40_000  # decisions, with repeats, that the learned sizing is shown
     tuned: Mapping[str, Any] = field(default_factory=dict)  # sizes that tuning replaced, by name
 
 
@@ -92,6 +94,7 @@ QUICK = replace(
     book_channels=8,
     book_width=16,
     book_hours=4.0,
+    sizing_steps=10_000,
 )
 
 FULL = replace(

@@ -16,6 +16,7 @@ from lib import clock
 from markets.models import Venue
 from models_ml import artifacts, challenges
 from models_ml.agents.base import Agent
+from models_ml.agents.sizing_rl import SizingPolicy
 from models_ml.artifacts import Storable
 from models_ml.features import FEATURES_HASH
 from models_ml.models import AgentVersion, ModelVersion
@@ -70,7 +71,7 @@ def store(
     return version
 
 
-def store_agent(agent: Agent, origin: Origin, metrics: dict[str, Any]) -> AgentVersion:
+def store_agent(agent: Agent | SizingPolicy, origin: Origin, metrics: dict[str, Any]) -> AgentVersion:
     """Write the files, then the row, which speaks from then on; files of fits long replaced are removed."""
     path = f"{origin.venue.key}/{origin.market_class}/{agent.key}/{uuid.uuid4().hex}"
     digest = artifacts.write(agent, Path(settings.ARTIFACTS_DIR) / path, features_hash=artifacts.form_of(type(agent)))

@@ -1,9 +1,11 @@
 """Which reader reads headlines on this installation, and the scores of those it has read already."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -29,6 +31,21 @@ def linear_folder() -> Path:
 def reader() -> Reader:
     """The reader that SENTIMENT_READER names; one that cannot be used is logged and the lexicon reads instead."""
     return _current()[1]
+
+
+def chosen() -> tuple[str, dict[str, Any]]:
+    """`lexicon`, `linear` or `finbert` as the settings name it, and what a trained one says of its origin.
+
+    Nothing is opened but the manifest: a page asks this, and a reader may weigh hundreds of megabytes.
+    """
+    wanted = settings.SENTIMENT_READER
+    if wanted == "finbert":
+        return wanted, {}
+    try:
+        facts = json.loads((linear_folder() / MANIFEST).read_text())["facts"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return LexiconReader.key, {}
+    return ("linear", facts) if wanted in {"auto", "linear"} else (LexiconReader.key, {})
 
 
 def scores_of(texts: Mapping[int, str]) -> dict[int, float]:

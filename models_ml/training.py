@@ -13,7 +13,9 @@ from lib.errors import CandorError
 from markets import candles
 from markets.calendars import open_minutes
 from markets.models import Instrument, Venue
-from models_ml.agents.base import History, zone_of
+from models_ml.agents.base import History, TooLittleHistory, zone_of
+from models_ml.agents.sizing_learning import Record
+from models_ml.agents.sizing_rl import SizingPolicy
 from models_ml.champions import read_champions, unseen_from
 from models_ml.features import VECTOR, dollar_sides
 from models_ml.fitting import FittedVoter, Known, Score, decision_times, fit_panel
@@ -21,6 +23,7 @@ from models_ml.models import Calibration, ModelVersion, TrainingRun
 from models_ml.profiles import Profile, tuned_profile
 from models_ml.running import running
 from models_ml.samples import Samples, build_samples
+from models_ml.silences import detail_of, without
 from models_ml.storing import Origin, store, store_agent
 from models_ml.validation.psi import FeatureSlice
 from models_ml.voters import LOCAL_SEATS, STACK
@@ -36,6 +39,8 @@ LOCAL_PANEL = 7
 IMPORTANCE_ROWS, SLICE_ROWS = 2_000, 20_000
 """Rows of what was learned that tell which features mattered, and what features looked like."""
 Say = Callable[[TrainingRun], None]
+Recorded = Callable[[int, str, datetime], Record]
+"""Venue, market class and a market instant → the decisions whose outcome was known then."""
 
 
 class NothingToTrainError(CandorError):
@@ -47,6 +52,7 @@ def train(
     *,
     profile: Profile,
     score: Score,
+    recorded: Recorded | None = None,
     until: datetime | None = None,
     symbols: list[str] | None = None,
     seats: Sequence[str] = LOCAL_SEATS,
@@ -63,6 +69,7 @@ def train(
         venue: whose candles to learn from.
         profile: sizes, and how far back to read.
         score: the consensus, passed in from the floor above for the calibration.
+        recorded: what was decided and judged, passed in likewise for the learned sizing; without it none is learned.
         until: market time of the last candle to learn from; the newest stored one by default.
         symbols: only these instruments; all followed ones by default.
         seats: only these voters.
@@ -74,14 +81,15 @@ def train(
     Raises:
         NothingToTrainError: no class of instruments has a day of candles.
     """
+    order = _Order(profile, score, recorded, until, tuple(seats), kind, seed)
     with running(venue, profile.name, kind) as run:
         progress = _Progress(run, say)
         try:
-            silent = _train_classes(venue, symbols, _Order(profile, score, until, tuple(seats), kind, seed), progress)
+            silent = _train_classes(venue, symbols, order, progress)
         except BaseException as error:
             progress.finish(TrainingRun.State.FAILED, str(error))
             raise
-        progress.finish(TrainingRun.State.DONE, "; ".join(silent))
+        progress.finish(TrainingRun.State.DONE, detail_of(silent))
     return run
 
 
@@ -111,6 +119,7 @@ class _Order:
 
     profile: Profile
     score: Score
+    recorded: Recorded | None
     until: datetime | None
     seats: tuple[str, ...]
     kind: str
@@ -172,7 +181,7 @@ def _train_class(
     if order.kind != ModelVersion.Kind.FULL:
         return []
     write.stack()
-    return write.agents()
+    return [*write.agents(), *write.sizing()]
 
 
 def _known(venue_id: int, market_class: str) -> dict[str, Known]:
@@ -274,7 +283,25 @@ class _Writer:
         reasons: dict[str, list[str]] = defaultdict(list)
         for key, reason in found.silent.items():
             reasons[reason].append(key)
-        return [f"{origin.market_class} without {', '.join(keys)}: {reason}" for reason, keys in reasons.items()]
+        return [without(origin.market_class, keys, reason) for reason, keys in reasons.items()]
+
+    def sizing(self) -> list[str]:
+        """Learn the sizing that is only measured, and store it; why there is none."""
+        if self.order.recorded is None:
+            return []
+        from models_ml.agents import sizing_learning
+
+        origin = self.origin
+        record = self.order.recorded(origin.venue.pk, origin.market_class, origin.last)
+        try:
+            found = sizing_learning.learn(
+                record, clock.epoch(origin.last), seed=origin.seed, steps=self.order.profile.sizing_steps
+            )
+        except TooLittleHistory as error:
+            return [without(origin.market_class, [SizingPolicy.key], str(error))]
+        span = replace(origin, first=clock.from_epoch(found.first), last=clock.from_epoch(found.last))
+        store_agent(found.policy, span, found.figures)
+        return []
 
     def calibration(self, knots: dict[str, Any]) -> None:
         """Store the consensus calibration of the local panel."""

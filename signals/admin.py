@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 
 from accounts.admin import ReadOnlyAdmin
-from signals.models import Outcome, PushEvent, Round, Signal
+from signals.models import Outcome, PushEvent, Round, Signal, SizingShadow
 
 COUNTED = 10_000
 
@@ -69,6 +69,15 @@ class OutcomeAdmin(RecordAdmin):
     list_display = ("signal", "revision", "result", "reason", "entry", "exit", "resolved_at")
     list_select_related = ("signal",)
     list_filter = ("result",)
+    ordering = ("-id",)
+
+
+@admin.register(SizingShadow)
+class SizingShadowAdmin(RecordAdmin):
+    """What the learned sizing would have staked; nobody sizes by it."""
+
+    list_display = ("signal", "version", "stake", "kelly", "volatility", "drawdown", "recent", "decided_at")
+    list_select_related = ("signal", "version")
     ordering = ("-id",)
 
 

@@ -14,7 +14,9 @@ from markets.models import Run
 from markets.runs import current_run, market_time
 from models_ml.models import Challenge, ModelVersion, Mute, TrainingRun, Verdict
 from models_ml.voters import SEATS, STACK, STACK_MAX_AGE, VOTERS
+from signals.agent_lines import agents_of
 from signals.models import PanelRecord
+from signals.panel_record import newest
 from signals.wording import MINUS, duration_text, percent, phrase
 
 LEAST_RANKED: Final = 500
@@ -45,6 +47,7 @@ def page(request: HttpRequest) -> HttpResponse:
     run = current_run()
     context = {
         "classes": [_class(run, name) for name in _classes(run)] if run else [],
+        "agents": agents_of(run) if run else [],
         "runs": _trainings(run) if run else [],
         "least": LEAST_RANKED,
     }
@@ -58,7 +61,7 @@ def _classes(run: Run) -> list[str]:
 
 
 def _class(run: Run, market_class: str) -> Line:
-    record = PanelRecord.objects.filter(venue_id=run.venue_id, market_class=market_class).order_by("-id").first()
+    record = newest(run.venue_id, market_class)
     figures = record.figures if record else {}
     standing, now = standing_of(run.venue_id, market_class), market_time(run)
     measured_s = (clock.wall_now() - record.measured_at).total_seconds() if record else None

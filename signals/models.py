@@ -147,6 +147,31 @@ class Outcome(models.Model):
         constraints = [models.UniqueConstraint(fields=["signal", "revision"], name="outcome_revision_once")]
 
 
+class SizingShadow(models.Model):
+    """What the learned sizing and volatility-targeted Kelly would stake on a signal, said before its outcome was known.
+
+    Nobody sizes by it: docs/decisions/0011-learned-sizing-stays-a-shadow.md. Append-only, one row a signal at most.
+    """
+
+    signal = models.OneToOneField(Signal, on_delete=models.PROTECT, related_name="sizing_shadow")
+    version = models.ForeignKey("models_ml.AgentVersion", on_delete=models.PROTECT, help_text="Who staked")
+    stake = models.FloatField(help_text="Of the learned sizing: share of equity, 0 to 0.02")
+    kelly = models.FloatField(help_text="Of volatility-targeted Kelly: the same")
+    volatility = models.FloatField(help_text="Forecast deviation of the next hour over the usual one")
+    drawdown = models.FloatField(help_text="Of the shadow account, 0 to 1, as it then stood")
+    recent = models.FloatField(help_text="Running mean of its results, −1 to 1, as it then stood")
+    decided_at = models.DateTimeField(help_text="Market clock")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(stake__gte=0, stake__lte=0.02), name="shadow_stake_small"),
+            models.CheckConstraint(condition=models.Q(kelly__gte=0, kelly__lte=0.02), name="shadow_kelly_small"),
+        ]
+
+    def __str__(self) -> str:
+        return f"shadow of signal {self.signal_id}"
+
+
 class PanelRecord(models.Model):
     """How the voters of a market class did on their newest judged votes; the newest row is shown. Append-only."""
 

@@ -46,10 +46,16 @@ def outlook_of(said: Mapping[str, Any], close: float | None) -> OutlookFacts | N
     bands = said.get("bands", {}) if close else {}
     found = OutlookFacts(
         tuple(_band(int(minutes), bands[minutes], close or 0.0) for minutes in sorted(bands, key=int)),
-        _ratio(said.get("variance", {}).get(HOUR), said.get("usual")),
+        ratio_of(said),
         _likeliest(said.get("regime", {})),
     )
     return None if found == OutlookFacts() else found
+
+
+def ratio_of(said: Mapping[str, Any]) -> float | None:
+    """The next hour's forecast deviation over the usual one, of a stored outlook; None where it is not known."""
+    variance, usual = said.get("variance", {}).get(HOUR), said.get("usual")
+    return math.sqrt(variance / usual) if variance is not None and usual else None
 
 
 def volatility_text(ratio: float | None) -> str:
@@ -85,10 +91,6 @@ def _band(minutes: int, moves: list[float], close: float) -> Band:
         math.expm1(low) * BASIS_POINTS,
         math.expm1(high) * BASIS_POINTS,
     )
-
-
-def _ratio(variance: float | None, usual: float | None) -> float | None:
-    return math.sqrt(variance / usual) if variance is not None and usual else None
 
 
 def _likeliest(regime: Mapping[str, float]) -> str:

@@ -1,6 +1,6 @@
 """The live record of every voter: its votes on the newest judged minutes, measured in the background and kept.
 
-A page only reads what was measured: a month of a panel is millions of votes.
+A page only reads what was measured: a month of a panel is millions of votes. The sizing shadow is measured with it.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import structlog
 from django.db import connection
 from numpy.typing import NDArray
 
@@ -20,8 +21,10 @@ from models_ml.storing import finite
 from models_ml.validation.contribution import errors_together, leave_one_out
 from models_ml.validation.metrics import evaluate, rise_given_move, wilson
 from models_ml.voters import SEATS
+from signals import sizing_record
 from signals.models import PanelRecord
 
+log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=30)
 MOST_ROUNDS = 50_000
 """Newest judged rounds that are measured; with fifty instruments that is most of a day, with five a week."""
@@ -53,7 +56,11 @@ def measure(run: Run) -> list[PanelRecord]:
     classes = Instrument.objects.filter(venue_id=run.venue_id, followed=True).values_list("market_class", flat=True)
     return [
         PanelRecord.objects.create(
-            venue_id=run.venue_id, market_class=name, measured_at=clock.wall_now(), until=now, figures=figures_of(seen)
+            venue_id=run.venue_id,
+            market_class=name,
+            measured_at=clock.wall_now(),
+            until=now,
+            figures=figures_of(seen) | {"sizing": _sizing(run.venue_id, name, now)},
         )
         for name in sorted(set(classes))
         if len((seen := judged(run.venue_id, name, now)).labels)
@@ -75,6 +82,20 @@ def judged(venue_id: int, market_class: str, until: datetime) -> Judged:
         np.array([row[6] + 1 for row in rows], dtype=np.int8),
         np.array([clock.epoch(row[0]) for row in rows], dtype=np.int64),
     )
+
+
+def _sizing(venue_id: int, market_class: str, until: datetime) -> dict[str, Any] | None:
+    """How the sizing shadow did; an operator is told when it comes to be better than Kelly."""
+    found = sizing_record.figures_of(venue_id, market_class, until)
+    before = newest(venue_id, market_class)
+    if found and found["beats"] and not (before and (before.figures.get("sizing") or {}).get("beats")):
+        log.warning("sizing_shadow_beats_kelly", venue_id=venue_id, market_class=market_class, **found)
+    return None if found is None else dict(finite(found))
+
+
+def newest(venue_id: int, market_class: str) -> PanelRecord | None:
+    """What was measured last of a class."""
+    return PanelRecord.objects.filter(venue_id=venue_id, market_class=market_class).order_by("-id").first()
 
 
 def figures_of(seen: Judged) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from models_ml.profiles import Profile
 from models_ml.training import train
 from models_ml.validation.metrics import wilson
 from signals import due, outcomes, receivers, rounds
-from signals.events import round_decided
+from signals.events import round_decided, signal_issued
 from signals.scoring import panel_score
 from signals.status import status_of
 
@@ -54,12 +54,14 @@ def replay(paths: Sequence[Path], window: Window, *, profile: Profile, say: Say)
     train(opened.run.venue, profile=profile, score=panel_score)
     candle_closed.disconnect(receivers.decide)  # this process decides by itself, in order; no worker is asked
     round_decided.disconnect(receivers.watch_patterns)
+    signal_issued.disconnect(receivers.shadow_sizes)
     started = time.perf_counter()
     try:
         minutes = asyncio.run(_tell(opened, window))
     finally:
         candle_closed.connect(receivers.decide)
         round_decided.connect(receivers.watch_patterns)
+        signal_issued.connect(receivers.shadow_sizes)
         clock.release()
     return _report(opened.run, minutes, time.perf_counter() - started)
 

@@ -14,7 +14,7 @@ from models_ml.models import ModelVersion, TrainingRun
 from models_ml.voters import SEATS, VOTERS
 from models_ml.votes import AbstainReason
 from signals.health import waiting_tasks
-from signals.models import Outcome, Round
+from signals.models import Outcome, PanelRecord, Round
 
 _VOTES = """
 SELECT seat, why, count(*) FROM signals_round r
@@ -61,6 +61,7 @@ def status_of(run: Run, since: timedelta, now: datetime) -> dict[str, Any]:
         "signals": rounds.get(Round.State.ISSUED, 0),
         "outcomes": {result: outcomes.get(result, 0) for result in Outcome.Result.values},
         "models": _models(run),
+        "sizing": _sizing(run),
         "quality": _quality(run, now),
         "queues": _queues(run),
     }
@@ -76,6 +77,7 @@ def _nothing() -> dict[str, Any]:
         "signals": 0,
         "outcomes": dict.fromkeys(Outcome.Result.values, 0),
         "models": {},
+        "sizing": {},
         "quality": {},
         "queues": {},
     }
@@ -125,6 +127,12 @@ def _models(run: Run) -> dict[str, Any]:
             "metrics": version.metrics,
         }
     return found
+
+
+def _sizing(run: Run) -> dict[str, Any]:
+    """Market class → how the shadow of the learned sizing did when it was last measured."""
+    newest = PanelRecord.objects.filter(venue_id=run.venue_id).order_by("market_class", "-id").distinct("market_class")
+    return {row.market_class: found for row in newest if (found := row.figures.get("sizing"))}
 
 
 def _quality(run: Run, now: datetime) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from markets.models import Venue
 from markets.quality import shown_states
 from markets.runs import current_run, market_time
 from models_ml import watching
-from signals import due, outcomes, push, rounds
+from signals import due, outcomes, push, rounds, sizing_shadow
 from signals.models import Round
 
 log = structlog.get_logger(__name__)
@@ -68,6 +68,13 @@ def watch_patterns(close_time: int, round_ids: list[int]) -> int:
     found = watching.watch(run, close_time, list(ids))
     watching.judge(run, at)
     return found
+
+
+@shared_task(soft_time_limit=60, time_limit=90)
+def shadow_sizes(signal_ids: list[int]) -> int:
+    """After signals: note what the learned sizing would stake on them, while nobody knows the outcome; new rows."""
+    run = current_run()
+    return sizing_shadow.record(run, signal_ids) if run else 0
 
 
 @shared_task

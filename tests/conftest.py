@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -42,5 +43,6 @@ def empty_broker() -> Iterator[None]:
     """No test finds the tasks that others left in the broker in memory: health counts them."""
     yield
     with current_app.connection_for_write() as broker:
+        channel: Any = broker.default_channel  # of a virtual transport
         for name in QUEUES:
-            broker.default_channel.queue_purge(name)
+            channel.queue_purge(name)

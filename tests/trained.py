@@ -36,7 +36,7 @@ SEATS = ("gru", "lstm", "xgb", "random_forest", "cnn")
 MINUTES = 3_200
 TINY = replace(
     QUICK, name="tiny", history_days=3, max_rows=1_500, epochs=6, patience=2, batch=64, learning_rate=5e-3,
-    xgb_trees=20, xgb_depth=3, xgb_rate=0.2,
+    xgb_trees=20, xgb_depth=3, xgb_rate=0.2, sizing_steps=512,
     forest_trees=15, forest_depth=4, forest_leaf=20, lstm_width=16, gru_width=16, cnn_channels=(4, 8),
 )  # fmt: skip
 SIGMA = 1e-3

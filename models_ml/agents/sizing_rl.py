@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from markets.values import FloatArray, IntArray
 from models_ml.agents.base import TooLittleHistory
@@ -50,14 +51,19 @@ class Decisions:
     def __len__(self) -> int:
         return len(self.times)
 
-    def part(self, rows: slice) -> "Decisions":
+    def part(self, rows: "slice | NDArray[np.bool_]") -> "Decisions":
         """Some of them."""
         return Decisions(self.times[rows], self.probability[rows], self.payout[rows], self.sigma[rows], self.won[rows])
 
     @property
     def returns(self) -> FloatArray:
         """What one staked brings."""
-        return np.where(self.won > 0, self.payout, np.where(self.won < 0, -1.0, 0.0))
+        return brought_by(self.won, self.payout)
+
+
+def brought_by(won: FloatArray, payout: FloatArray) -> FloatArray:
+    """What one staked brings (N,): the payout where right (+1), −1 where wrong (−1), nothing on a tie (0)."""
+    return np.where(won > 0, payout, np.where(won < 0, -1.0, 0.0))
 
 
 def kelly(decisions: Decisions) -> FloatArray:
@@ -101,6 +107,8 @@ class SizingPolicy:
     """Two tanh layers from what is seen to a stake; kept as plain arrays, so that sizing needs no torch."""
 
     key: ClassVar[str] = "sizing_rl"
+    form: ClassVar[int] = 1
+    """Raised when what it sees changes its meaning: what was stored before is then not read."""
 
     def __init__(self, weights: dict[str, FloatArray]) -> None:
         """`weights`: `w0`, `b0`, `w1`, `b1`, `w2`, `b2`."""
@@ -124,6 +132,20 @@ class SizingPolicy:
             h = np.tanh(self.weights[f"w{layer}"] @ h + self.weights[f"b{layer}"])
         action = float((self.weights["w2"] @ h + self.weights["b2"])[0])
         return stake_of(action)
+
+    def at_once(self, decisions: Decisions, account: Account) -> FloatArray:
+        """The stakes (N,) on decisions of one moment, which the account meets as it stands; none without an edge.
+
+        Raises:
+            ValueError: weights that give no number.
+        """
+        state = account.equity, account.peak, account.recent
+        sees = (seen(decisions, row, *state) for row in range(len(decisions)))
+        allowed = kelly(decisions) > 0
+        out = np.array([self.stake(each) if may else 0.0 for each, may in zip(sees, allowed, strict=True)])
+        if not np.isfinite(out).all():
+            raise ValueError(f"{self.key} stakes what is no number")
+        return out
 
     def stakes(self, decisions: Decisions) -> FloatArray:
         """The stakes (N,) of one account that takes the decisions in turn; none without an edge."""
@@ -155,22 +177,27 @@ def stake_of(action: float) -> float:
 
 
 def compare(policy: SizingPolicy, decisions: Decisions) -> dict[str, Any]:
-    """Log growth a decision of the policy and of volatility-targeted Kelly on later decisions, and of their difference.
+    """The policy against volatility-targeted Kelly on later decisions: see `verdict`."""
+    return verdict(policy.stakes(decisions), kelly(decisions), decisions.returns, decisions.times)
 
-    `beats` only where the 95 % interval of the difference, drawn over days, is above zero.
+
+def verdict(stakes: FloatArray, bar: FloatArray, brought: FloatArray, times: IntArray) -> dict[str, Any]:
+    """Log growth a decision of the policy's stakes and of volatility-targeted Kelly's, and of their difference.
+
+    All (N,), N ≥ 1: both stakes, what one staked brought, epoch seconds. `beats` only where the 95 % interval of the
+    difference, drawn over days, is above zero.
     """
-    brought = decisions.returns
-    learned, bar = (np.log1p(stakes * brought) for stakes in (policy.stakes(decisions), kelly(decisions)))
-    low, high = day_bootstrap(learned - bar, decisions.times)
+    learned, kellys = np.log1p(stakes * brought), np.log1p(bar * brought)
+    low, high = day_bootstrap(learned - kellys, times)
     return {
-        "n": len(decisions),
+        "n": len(times),
         "policy": float(learned.mean()),
-        "kelly": float(bar.mean()),
-        "difference": float((learned - bar).mean()),
+        "kelly": float(kellys.mean()),
+        "difference": float((learned - kellys).mean()),
         "low": low,
         "high": high,
         "policy_drawdown": drawdown(learned),
-        "kelly_drawdown": drawdown(bar),
+        "kelly_drawdown": drawdown(kellys),
         "beats": low is not None and low > 0,
     }
 

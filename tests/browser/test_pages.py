@@ -10,11 +10,12 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from lib import clock
+from signals.agent_lines import ANSWERS
 from signals.cards import cards_of
 from signals.gallery import STATES, WIDGETS
 from signals.models import Round
 from tests.browser.conftest import OpenPage, Watched, Wire
-from tests.signals import records
+from tests.signals import panels, records
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 DIST = Path(__file__).parents[2] / "static" / "dist"
@@ -134,6 +135,14 @@ def test_pages_for_members(site: str, busy: records.Market, member: Client, open
         page.goto(path)
         wrong += looked_at(page, path)
     assert wrong == []
+
+
+def test_the_leaderboard_of_a_panel_with_its_agents(site: str, open_page: OpenPage) -> None:
+    panels.panel()
+    page = open_page("/models")
+    assert page.locator("[data-agent]").count() == len(ANSWERS)
+    assert page.locator("[data-agent=regime]").inner_text().count("silent") == 1
+    assert looked_at(page, "models") == []
 
 
 def test_the_gallery_shows_every_widget_in_every_state(site: str, open_page: OpenPage) -> None:

@@ -233,6 +233,7 @@ TASKS: dict[str, str] = {
     "signals.tasks.resolve_outcomes": MARKET,
     "signals.tasks.tell_feeds": MARKET,
     "signals.tasks.watch_patterns": MARKET,
+    "signals.tasks.shadow_sizes": MARKET,
     "signals.tasks.forget_push_events": MARKET,
 }
 """Tasks that work for no tenant, and why. Every other task is a `TenantTask`, tried with the other side's rows."""

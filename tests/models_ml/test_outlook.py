@@ -15,7 +15,7 @@ from pytest_django import Settings
 from lib import clock
 from markets.models import Run
 from markets.values import FloatArray
-from models_ml import artifacts, outlook, running
+from models_ml import artifacts, fits, running
 from models_ml.agents.base import History
 from models_ml.agents.moves import ExpectedMove
 from models_ml.agents.regime import STATES
@@ -39,9 +39,9 @@ BARS = 2_879
 def run(db: None, settings: Settings, tmp_path: Path) -> Iterator[Run]:
     settings.ARTIFACTS_DIR = tmp_path
     settings.AGENT_DEADLINE_S = 90  # a busy test machine is not what is tested here
-    outlook._loaded.clear()  # numbers of venues and versions begin anew in each test's database
+    fits._loaded.clear()  # numbers of venues and versions begin anew in each test's database
     yield make_run()
-    outlook._loaded.clear()
+    fits._loaded.clear()
 
 
 def samples(blind: int | None = None) -> Samples:
@@ -108,7 +108,7 @@ def test_a_regime_that_does_not_help_is_not_even_read(run: Run) -> None:
     assert all("regime" not in found for found in said(run))
 
 
-@pytest.mark.parametrize("until", [NOW + 1, NOW - outlook.MAX_AGE_S])
+@pytest.mark.parametrize("until", [NOW + 1, NOW - fits.MAX_AGE_S])
 def test_nobody_speaks_on_what_it_learned_from_or_past_its_age(run: Run, until: int) -> None:
     store_agents(run.venue, clock.from_epoch(until), NUMBERS)
     assert in_force(run.venue_id, "crypto", NOW) == {}
@@ -136,7 +136,7 @@ def replaced(run: Run, broken: ExpectedMove) -> None:
     """Let `broken` stand where the loaded bands were."""
     in_force(run.venue_id, "crypto", NOW)
     place = run.venue_id, "crypto", "moves"
-    outlook._loaded[place] = outlook._loaded[place][0], broken
+    fits._loaded[place] = fits._loaded[place][0], broken
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "deleted", "folder"])

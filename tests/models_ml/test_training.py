@@ -1,8 +1,9 @@
 """Training on stored candles: what it leaves in the registry, and how it ends when it cannot."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,15 @@ from markets.books import pack_books, store_books
 from markets.candles import load_ohlcv
 from markets.models import Instrument, Run, Venue
 from markets.values import BookTop
+from models_ml import fits
 from models_ml.agents.moves import ExpectedMove
+from models_ml.agents.sizing_learning import Record
+from models_ml.agents.sizing_rl import SizingPolicy
 from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
 from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
 from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
+from models_ml.silences import reasons_of
 from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
 from models_ml.training import NothingToTrainError, _book_days, samples_of, train
@@ -28,6 +33,7 @@ from signals import confidence
 from signals.scoring import panel_score
 from tests.factories_market import instruments_of, make_run, store_series, store_walk
 from tests.models_ml.agents.markets import market
+from tests.models_ml.agents.test_sizing_rl import decisions
 from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
 
 TINY_BOOKS = replace(TINY, book_hours=1.0, book_channels=4, book_width=8)
@@ -270,6 +276,56 @@ def test_a_full_training_learns_the_agents_of_each_class(lively: Run) -> None:
     assert set(found["moves"].agent.volatility.profile.market.tolist()) == {one.pk for one in instruments_of(lively)}
     train(lively.venue, profile=few, score=panel_score, seats=(), kind=ModelVersion.Kind.UPDATE)
     assert AgentVersion.objects.count() == 3, "an update is of voters alone"
+
+
+WIDE = replace(TINY, history_days=4)
+
+
+def known_decisions(count: int) -> Callable[[int, str, datetime], Record]:
+    """What a floor above hands in: so many decisions ten minutes apart, known a minute later, the last at `END`."""
+
+    def recorded(venue_id: int, market_class: str, until: datetime) -> Record:
+        assert (market_class, until) == ("crypto", END)
+        made = decisions(count, 0.05)
+        known = clock.epoch(END) - 600 * np.arange(count, dtype=np.int64)[::-1]
+        return Record(replace(made, times=known - 60), known)
+
+    return recorded
+
+
+def test_sizing_is_learned_from_what_was_decided_and_judged(
+    btc: Instrument, settings: Settings, tmp_path: Path
+) -> None:
+    settings.ARTIFACTS_DIR = tmp_path
+    store_walk(btc, END, WARM_UP + 1_500)
+    run = train(btc.venue, profile=WIDE, score=panel_score, recorded=known_decisions(1_400), seats=())
+    assert "sizing_rl" not in run.detail
+    row = AgentVersion.objects.get()
+    assert (row.agent, row.market_class, row.seed) == ("sizing_rl", "crypto", 7)
+    assert (row.trained_from, row.trained_until) == (END - timedelta(seconds=600 * 1_399 + 60), END)
+    assert row.metrics["n"] == 350
+    assert {"policy", "kelly", "difference", "low", "high", "beats", "learned"} <= set(row.metrics)
+    assert isinstance(fits.loaded(row), SizingPolicy)
+
+
+def test_too_few_decisions_leave_sizing_silent_with_a_reason(btc: Instrument) -> None:
+    store_walk(btc, END, WARM_UP + 1_500)
+    run = train(btc.venue, profile=WIDE, score=panel_score, recorded=known_decisions(20), seats=())
+    assert run.state == "done"
+    assert reasons_of(run.detail, "crypto")["sizing_rl"] == (
+        "15 of the older 15 judged decisions had an edge: sizing waits for 1,000"
+    )
+    assert "known windows are too few" in reasons_of(run.detail, "crypto")["volatility"]
+    assert not AgentVersion.objects.exists()
+
+
+def test_an_update_learns_no_sizing(btc: Instrument) -> None:
+    store_walk(btc, END, WARM_UP + 1_500)
+    train(
+        btc.venue, profile=WIDE, score=panel_score, recorded=known_decisions(1_400), seats=(),
+        kind=ModelVersion.Kind.UPDATE,
+    )  # fmt: skip
+    assert not AgentVersion.objects.exists()
 
 
 # ---- the task

@@ -1,13 +1,14 @@
 """A leaderboard to look at: a panel with champions, a challenger, a muted voter, a measured record, trainings."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
 from lib import clock
 from markets.models import Run
 from models_ml import muting
-from models_ml.models import Mute, TrainingRun
+from models_ml.models import AgentVersion, Mute, TrainingRun
 from models_ml.voters import LOCAL_SEATS, SEATS, STACK
 from signals.models import PanelRecord
 from signals.panel_record import Judged, figures_of
@@ -15,6 +16,19 @@ from tests.factories_market import make_run
 from tests.factories_models import candidate, conclude, crown, register
 
 LATER = {"n": 5_400, "accuracy": 0.531}
+AGENT_FIGURES: dict[str, dict[str, Any]] = {
+    "volatility": {
+        "qlike_15": 0.312, "day_qlike_15": 0.401, "n_15": 12_345, "qlike_60": 0.344, "day_qlike_60": 0.39,
+        "n_60": 12_300,
+    },
+    "moves": {"coverage_1": 0.803, "n_1": 5_000, "coverage_15": 0.794, "n_15": 4_900, "coverage_60": None, "n_60": 12},
+    "regime": {"gain": 0.0042, "low": -0.0003, "high": 0.0087, "shown": False},
+    "sizing_rl": {"n": 2_310, "difference": -9.46e-5, "low": -1.625e-4, "high": -3.08e-5, "beats": False},
+}  # fmt: skip
+SIZING = {
+    "n": 412, "days": 9, "difference": 1.1e-5, "low": -4.2e-5, "high": 6.5e-5, "beats": False, "versions": 3,
+    "missing": {"rows": 588, "days": 11},
+}  # fmt: skip
 IMPORTANCES = {"return_1": 0.21, "body_size": 0.12, "day_sine": 0.05, "instrument": 0.01}
 
 
@@ -36,6 +50,17 @@ def votes(rounds: int = 3_000, seed: int = 0) -> Judged:
     return Judged(probabilities, directions, labels, times)
 
 
+def agent(run: Run, key: str, **changes: Any) -> AgentVersion:  # any field
+    """A fit of an agent whose files do not exist."""
+    now = clock.wall_now()
+    facts: dict[str, Any] = {
+        "venue": run.venue, "market_class": "crypto", "agent": key, "profile": "quick", "path": f"{key}/nowhere",
+        "sha256": "x", "code_version": "x", "seed": 7, "metrics": AGENT_FIGURES[key],
+        "trained_from": now - timedelta(days=12), "trained_until": now, "trained_at": now,
+    }  # fmt: skip
+    return AgentVersion.objects.create(**facts | changes)
+
+
 def panel(*, measured_ago: timedelta = timedelta(minutes=12)) -> Run:
     """The run whose leaderboard it is."""
     run, now = make_run("live"), clock.wall_now()
@@ -49,8 +74,11 @@ def panel(*, measured_ago: timedelta = timedelta(minutes=12)) -> Run:
     detail = "log loss rose from 0.690 to 0.742 over 4,310 minutes"
     muting.mute(run.venue_id, "crypto", "cnn", Mute.Reason.LOSS, by="drift", detail=detail)
     PanelRecord.objects.create(
-        venue=run.venue, market_class="crypto", measured_at=now - measured_ago, until=now, figures=figures_of(votes())
-    )
+        venue=run.venue, market_class="crypto", measured_at=now - measured_ago, until=now,
+        figures=figures_of(votes()) | {"sizing": SIZING},
+    )  # fmt: skip
+    for key in AGENT_FIGURES:
+        agent(run, key, trained_until=now - timedelta(hours=7))
     runs = TrainingRun.objects
     runs.create(venue=run.venue, profile="quick", state="failed", started_at=old, finished_at=old, beat_at=old,
                 detail="interrupted: its process is gone")  # fmt: skip

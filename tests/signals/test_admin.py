@@ -9,22 +9,29 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from lib.clock import floor_minute, wall_now
-from models_ml.models import Calibration, ModelVersion, TrainingRun
+from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
 from signals import push
 from signals.admin import COUNTED, CappedPaginator
-from signals.models import Outcome, PushEvent, Round, Signal
+from signals.models import Outcome, PushEvent, Round, Signal, SizingShadow
 from tests.people import Person
 from tests.signals.rows import instruments_of, make_outcome, make_run, make_signal
+from tests.signals.shadows import shadow
 
 pytestmark = pytest.mark.django_db
 
-RECORD = (Round, Signal, Outcome, PushEvent, ModelVersion, Calibration, TrainingRun)
+RECORD = (Round, Signal, Outcome, SizingShadow, PushEvent, ModelVersion, Calibration, TrainingRun)
 
 
 @pytest.fixture
 def record() -> None:
     run, now = make_run(), floor_minute(wall_now())
-    make_outcome(make_signal(instruments_of(run)[0], now))
+    signal = make_signal(instruments_of(run)[0], now)
+    make_outcome(signal)
+    fit = AgentVersion.objects.create(
+        venue=run.venue, market_class="crypto", agent="sizing_rl", profile="quick", path="x", sha256="0" * 64,
+        code_version="1", seed=1, trained_from=now - timedelta(days=3), trained_until=now, trained_at=now,
+    )  # fmt: skip
+    shadow(signal, fit, 0.01, 0.02)
     push.publish("rounds", {"cards": []}, venue_id=run.venue_id, at=now)
     ModelVersion.objects.create(
         venue=run.venue, market_class="crypto", voter="xgb", profile="quick", path="x", sha256="0" * 64,

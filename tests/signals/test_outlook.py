@@ -16,7 +16,7 @@ from pytest_django import Settings
 from lib import clock
 from lib.postgres import ensure_partitions
 from markets.models import Run
-from models_ml import outlook as reading
+from models_ml import fits
 from models_ml.agents.realised import DAY
 from models_ml.models import AgentVersion
 from signals import answers
@@ -183,7 +183,7 @@ def run(db: None, settings: Settings, tmp_path: Path) -> Iterator[Run]:
     """A market that is due now, with all its candles and without any model."""
     settings.ARTIFACTS_DIR = tmp_path
     settings.AGENT_DEADLINE_S = settings.VOTER_DEADLINE_S = 90  # a busy test machine is not what is tested here
-    reading._loaded.clear()
+    fits._loaded.clear()
     ensure_partitions("signals_round", CLOSE, CLOSE)
     made = make_run("simulated", due_from=CLOSE)
     for row, instrument in enumerate(instruments_of(made)):
@@ -191,7 +191,7 @@ def run(db: None, settings: Settings, tmp_path: Path) -> Iterator[Run]:
     clock.follow(lambda: CLOSE)
     yield made
     clock.release()
-    reading._loaded.clear()
+    fits._loaded.clear()
 
 
 def decide(run: Run) -> list[Round]:
@@ -228,7 +228,7 @@ def test_a_round_is_decided_without_an_agent_that_fails(run: Run, fault: str) ->
             rmtree(Path(configured.ARTIFACTS_DIR) / versions["moves"].path)
             event = "agent_refused"
         else:
-            reading._loaded[run.venue_id, "crypto", "moves"] = versions["moves"].pk, Raises()
+            fits._loaded[run.venue_id, "crypto", "moves"] = versions["moves"].pk, Raises()
             event = "agent_failed"
     with witnessing() as witness:
         found = decide(run)

@@ -20,7 +20,7 @@ from tests.factories_market import MINUTE, ballot, decided, instruments_of, make
 from tests.factories_models import candidate, crown
 
 pytestmark = pytest.mark.django_db
-KEYS = {"market", "clock", "feeds", "rounds", "votes", "signals", "outcomes", "models", "quality", "queues"}
+KEYS = {"market", "clock", "feeds", "rounds", "votes", "signals", "outcomes", "models", "sizing", "quality", "queues"}
 STATES = ["issued", "silent", "vetoed", "tainted", "late", "missed"]
 
 

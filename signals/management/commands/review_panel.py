@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from markets.models import Run
 from signals import drift, panel_record
+from signals.sizing_words import sentence_of
 
 
 class Command(BaseCommand):
@@ -25,5 +26,7 @@ class Command(BaseCommand):
             raise CommandError(f"venue {options['venue']!r} has no market: start one first")
         for record in panel_record.measure(run):
             self.stdout.write(f"{record.market_class}: {record.figures['rounds']} judged rounds measured")
+            if sizing := record.figures["sizing"]:
+                self.stdout.write(f"{record.market_class}: {sentence_of(sizing)}")
         for mute in drift.check(run):
             self.stdout.write(f"{mute.voter} muted: {mute.detail}")

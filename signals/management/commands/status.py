@@ -6,9 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import ProgrammingError
+from django.core.management.base import BaseCommand
 
+from signals.sizing_words import sentence_of
 from signals.status import status
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,12 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, **options: Any) -> None:  # as argparse read them
         """Print it."""
-        try:
-            facts = status(options["since"])
-        except ProgrammingError as error:
-            raise CommandError(
-                "the database is not at this code's version: run `make run` or `manage.py migrate`"
-            ) from error
+        facts = status(options["since"])
         if options["as_json"]:
             self.stdout.write(json.dumps(facts))
             return
@@ -52,5 +47,7 @@ class Command(BaseCommand):
         for seat, row in facts["votes"].items():
             silent = "  ".join(f"{reason} {n}" for reason, n in row["abstained"].items())
             self.stdout.write(f"  {seat:14} votes {row['votes']}  {silent}")
+        for name, sizing in facts["sizing"].items():
+            self.stdout.write(f"sizing   {name}: {sentence_of(sizing)}")
         for name, feed in facts["feeds"].items():
             self.stdout.write(f"feed     {name} {feed['state']} since {feed['since']}")

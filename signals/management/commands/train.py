@@ -17,6 +17,7 @@ from models_ml.profiles import PROFILES, profile_of
 from models_ml.training import train
 from models_ml.voters import LOCAL_SEATS
 from signals.scoring import panel_score
+from signals.sizing_record import recorded
 
 
 class Command(BaseCommand):
@@ -52,6 +53,7 @@ class Command(BaseCommand):
                     venue,
                     profile=profile_of(options["profile"]),
                     score=panel_score,
+                    recorded=recorded,
                     until=until,
                     symbols=options["instruments"],
                     seats=options["seats"],
