@@ -20,7 +20,7 @@ def figures_of(agent: str, metrics: Metrics) -> list[str]:
 def _volatility(metrics: Metrics) -> list[str]:
     """QLIKE against taking the last day's variance again."""
     return [
-        f"{minutes} minutes ahead: QLIKE {metrics[f'qlike_{minutes}']:.3f}, the last day's variance"
+        f"{minutes} minutes ahead: error (QLIKE) {metrics[f'qlike_{minutes}']:.3f}, of the last day's variance"
         f" {metrics[f'day_qlike_{minutes}']:.3f}, {_n(metrics[f'n_{minutes}'])}"
         for minutes in VARIANCE_MINUTES
         if metrics.get(f"qlike_{minutes}") is not None
@@ -43,7 +43,7 @@ def _regime(metrics: Metrics) -> list[str]:
         return []
     gain, *bounds = (_signed(metrics[name], 4) for name in ("gain", "low", "high") if metrics[name] is not None)
     interval = f" (95 %: {bounds[0]} to {bounds[1]})" if len(bounds) == len(("low", "high")) else ""
-    return [f"QLIKE that the forecast saves by knowing the regime: {gain}{interval}, 0 without it"]
+    return [f"Error (QLIKE) that the forecast saves by knowing the regime: {gain}{interval}, 0 without it"]
 
 
 def _stack(metrics: Metrics) -> list[str]:

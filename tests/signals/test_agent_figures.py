@@ -13,15 +13,15 @@ def told(agent: str) -> list[str]:
 
 def test_each_says_against_what_it_was_held() -> None:
     assert told("volatility") == [
-        "15 minutes ahead: QLIKE 0.312, the last day's variance 0.401, n = 12,345",
-        "60 minutes ahead: QLIKE 0.344, the last day's variance 0.390, n = 12,300",
+        "15 minutes ahead: error (QLIKE) 0.312, of the last day's variance 0.401, n = 12,345",
+        "60 minutes ahead: error (QLIKE) 0.344, of the last day's variance 0.390, n = 12,300",
     ]
     assert told("moves") == [
         "1 min: 80.3 % of 5,000 moves inside a band made for 80 %",
         "15 min: 79.4 % of 4,900 moves inside a band made for 80 %",
     ]
     assert told("regime") == [
-        "QLIKE that the forecast saves by knowing the regime: +0.0042 (95 %: −0.0003 to +0.0087), 0 without it"
+        "Error (QLIKE) that the forecast saves by knowing the regime: +0.0042 (95 %: −0.0003 to +0.0087), 0 without it"
     ]
     assert told("sizing_rl") == [
         "−94.6 millionths of log growth a decision (95 %: −162.5 to −30.8) against volatility-targeted Kelly, n = 2,310"
@@ -45,7 +45,7 @@ def test_a_trained_reader_says_how_it_was_checked() -> None:
 
 def test_a_gain_without_an_interval_has_none() -> None:
     assert figures_of("regime", {"gain": 0.001, "low": None, "high": None}) == [
-        "QLIKE that the forecast saves by knowing the regime: +0.0010, 0 without it"
+        "Error (QLIKE) that the forecast saves by knowing the regime: +0.0010, 0 without it"
     ]
 
 
