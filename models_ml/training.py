@@ -86,7 +86,11 @@ def train(
 
 
 def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | None = None, seed: int = 0) -> Samples:
-    """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set."""
+    """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set.
+
+    `until` is any instant: windows end with the last minute that is over by then.
+    """
+    until = until // clock.MINUTE_S * clock.MINUTE_S
     book_days = _book_days(days, len(instrument_ids))
     panel = candles.load_panel(
         instrument_ids, until, days * DAY_MINUTES, snapshots=book_days * SNAPSHOTS_A_DAY, flow_s=book_days * DAY_S
@@ -145,7 +149,7 @@ def _train_class(
         return None
     end = newest + clock.MINUTE_S
     if order.until is not None:
-        end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
+        end = min(clock.epoch(order.until), end)
     samples = samples_of(ids, end, order.profile.history_days, most=order.profile.history_rows, seed=order.seed)
     if len(samples) < DAY_MINUTES:
         return None

@@ -172,6 +172,14 @@ def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:
     assert samples.index[:, 1].max() == len(samples.open_times) - 1
 
 
+def test_the_clock_need_not_stand_on_a_minute(btc: Instrument) -> None:
+    """What asks for samples of now asks at 01:10:07: the window ends with the last minute that is over."""
+    store_walk(btc, END, WARM_UP + 50)
+    until = clock.epoch(END)
+    for second in (0, 7, 59):
+        assert samples_of([btc.pk], until + second, days=4).open_times[-1] == until - 60
+
+
 def test_a_missing_candle_is_no_row(btc: Instrument) -> None:
     store_walk(btc, END - timedelta(minutes=11), WARM_UP + 20)
     store_walk(btc, END, 10)

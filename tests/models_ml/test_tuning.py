@@ -83,6 +83,7 @@ def test_every_local_voter_can_be_tuned_and_no_other(run: Run) -> None:
 
 
 def test_the_command_puts_what_it_found_to_the_test(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    clock.follow(lambda: NOW + timedelta(seconds=33))
     champion = crown(candidate(run.venue, trained_until=NOW, tuned={"xgb_rate": 0.0001, "gone": 3}))
     assert profile_for(run.venue, "crypto", "xgb", QUICK).xgb_rate == 0.0001
     call_command("tune", "--venue", run.venue.key, "--seats", "xgb", "--trials", "2", "--profile", "quick")

@@ -177,6 +177,13 @@ def test_features_that_left_mute_the_voter(run: Run) -> None:
     assert mute.detail.startswith("median PSI")
 
 
+def test_features_are_looked_at_whatever_the_second(run: Run) -> None:
+    with_slice(run, 8.0)
+    clock.follow(lambda: NOW + timedelta(seconds=41))
+    (mute,) = drift.check(run)
+    assert mute.reason == "features"
+
+
 def test_a_voter_without_features_or_files_has_none_that_drift(run: Run) -> None:
     assert drift.feature_drift(seat(run), NOW) is None
 

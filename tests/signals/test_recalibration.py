@@ -42,6 +42,12 @@ def test_panel_and_stack_are_mapped_anew(run: Run) -> None:
     assert Calibration.objects.exclude(stack=None).count() == 2
 
 
+def test_the_maps_are_made_anew_whatever_the_second(run: Run) -> None:
+    clock.follow(lambda: END + timedelta(seconds=7))
+    (line,) = recalibrate(run, TINY)
+    assert line.startswith("crypto: panel refitted on ")
+
+
 def test_without_unseen_minutes_nothing_changes(run: Run) -> None:
     clock.follow(lambda: END - timedelta(minutes=900))
     before = Calibration.objects.count()
