@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,13 @@ from safetensors.numpy import load_file
 
 from lib import clock
 from markets.books import pack_books, store_books
-from markets.candles import load_ohlcv
+from markets.calendars import last_open_minutes
+from markets.candles import load_ohlcv, load_panel
 from markets.models import Instrument, Run, Venue
 from markets.values import BookTop
 from models_ml.agents.moves import ExpectedMove
-from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
+from models_ml.features import FEATURES_HASH, LOOKBACK, VECTOR, WARM_UP, build_vector
+from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
 from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
@@ -25,8 +27,9 @@ from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
 from models_ml.training import NothingToTrainError, _book_days, samples_of, train
 from signals import confidence
+from signals.rounds import samples_of_panel
 from signals.scoring import panel_score
-from tests.factories_market import instruments_of, make_run, store_series, store_walk
+from tests.factories_market import candles_of, instruments_of, make_run, store_series, store_walk
 from tests.models_ml.agents.markets import market
 from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
 
@@ -178,6 +181,33 @@ def test_the_clock_need_not_stand_on_a_minute(btc: Instrument) -> None:
     until = clock.epoch(END)
     for second in (0, 7, 59):
         assert samples_of([btc.pk], until + second, days=4).open_times[-1] == until - 60
+
+
+def test_on_a_monday_training_sees_what_a_round_sees(btc: Instrument) -> None:
+    """A closed weekend is no hole: the first hours of a week look back on Friday in both."""
+    Instrument.objects.filter(pk=btc.pk).update(calendar="fx")
+    monday = datetime(2025, 5, 19, 6, tzinfo=UTC)
+    until = clock.epoch(monday)
+    times = last_open_minutes("fx", until, LOOKBACK + 30)
+    rng = np.random.default_rng(3)
+    store_series(btc, times, candles_of(rng.normal(0, 1e-4, len(times)), rng))
+    samples = samples_of([btc.pk], until, days=3)
+    np.testing.assert_array_equal(samples.open_times, times)
+    live = samples_of_panel(load_panel([btc.pk], until, LOOKBACK, calendar="fx"), [btc.symbol])
+    seen, shown = samples.features[0, -1], live.features[0, -1]
+    own = [place for place, name in enumerate(VECTOR) if name not in CROSS_COLUMNS]
+    assert np.isfinite(shown[own]).mean() > 0.98
+    np.testing.assert_allclose(seen, shown, rtol=1e-5, atol=1e-7)
+
+
+def test_instruments_of_two_calendars_stand_on_every_minute(btc: Instrument) -> None:
+    euro = Instrument.objects.create(
+        venue=btc.venue, raw_symbol="EURUSD", symbol="EUR/USD", base="EUR", quote="USD", market_class="forex",
+        calendar="fx", followed=True,
+    )  # fmt: skip
+    store_walk(btc, END, WARM_UP + 50)
+    samples = samples_of([btc.pk, euro.pk], clock.epoch(END), days=4)
+    assert set(np.diff(samples.open_times).tolist()) == {clock.MINUTE_S}
 
 
 def test_a_missing_candle_is_no_row(btc: Instrument) -> None:
