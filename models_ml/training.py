@@ -109,6 +109,11 @@ def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | 
     return build_samples(times, ohlcv, market, books=books, flow=flow, dollar=dollar, most=most, seed=seed)
 
 
+def history_of(instrument_ids: list[int], until: int, profile: Profile, *, seed: int = 0) -> Samples:
+    """What a profile learns from: as far back as it says, and no more rows than it builds the features of."""
+    return samples_of(instrument_ids, until, profile.history_days, most=profile.history_rows, seed=seed)
+
+
 def _calendar_of(instrument_ids: list[int]) -> str:
     """The calendar they share; where they do not, every minute is on the axis."""
     calendars = set(Instrument.objects.filter(pk__in=instrument_ids).values_list("calendar", flat=True))
@@ -161,7 +166,7 @@ def _train_class(
     end = newest + clock.MINUTE_S
     if order.until is not None:
         end = min(clock.epoch(order.until), end)
-    samples = samples_of(ids, end, order.profile.history_days, most=order.profile.history_rows, seed=order.seed)
+    samples = history_of(ids, end, order.profile, seed=order.seed)
     if len(samples) < DAY_MINUTES:
         return None
     write = _Writer(venue, market_class, order, samples)

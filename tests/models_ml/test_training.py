@@ -25,7 +25,7 @@ from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
 from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
-from models_ml.training import NothingToTrainError, _book_days, samples_of, train
+from models_ml.training import NothingToTrainError, _book_days, history_of, samples_of, train
 from signals import confidence
 from signals.rounds import samples_of_panel
 from signals.scoring import panel_score
@@ -160,6 +160,14 @@ def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> 
     assert samples.index.tolist() == [[0, row] for row in range(WARM_UP, WARM_UP + 50)]
     assert samples.features.shape[2] == len(VECTOR)
     assert samples.market.tolist() == [btc.pk]
+
+
+def test_a_profile_bounds_the_rows_whose_features_are_built(btc: Instrument) -> None:
+    """Ninety days of fifty instruments are six million rows: 30 GB, were they all built."""
+    store_walk(btc, END, WARM_UP + 50)
+    found = history_of([btc.pk], clock.epoch(END), replace(TINY, history_rows=20))
+    assert found.features.shape == (1, 20, len(VECTOR))
+    assert len(found) == 20
 
 
 def test_books_take_no_more_memory_with_more_instruments() -> None:

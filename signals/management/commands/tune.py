@@ -12,7 +12,7 @@ from markets.models import Venue
 from markets.runs import market_time
 from models_ml.models import ModelVersion
 from models_ml.profiles import PROFILES, profile_of, tuned_profile
-from models_ml.training import classes_of, profile_for, samples_of, train
+from models_ml.training import classes_of, history_of, profile_for, train
 from models_ml.tuning import SPACES, search
 from signals.scoring import panel_score
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
     def _tune(self, venue: Venue, market_class: str, ids: list[int], seat: str, options: dict[str, Any]) -> None:
         plain = profile_of(options["profile"])
         until = clock.epoch(market_time(venue.run_set.order_by("-pk").first()))
-        samples = samples_of(ids, until, plain.history_days)
+        samples = history_of(ids, until, plain, seed=SEED)
         study = f"{venue.key}/{market_class}/{seat}/{plain.name}/{clock.wall_now():%G-W%V}"
         present = profile_for(venue, market_class, seat, plain)
         found = search(seat, samples, present, study=study, trials=options["trials"], seed=SEED)
