@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from prometheus_client import Counter
 
 from lib import clock
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 PROMOTED = Counter("candor_models_promoted_total", "Models that took a seat", ["voter", "kind"])
 
 KEPT_RETIRED = 5
-"""Retired models of a seat whose files are kept, so that one can come back; rows are kept for ever."""
+"""Retired models of a seat whose files are kept, those who sat there last; rows are kept for ever."""
 
 
 class PromotionError(CandorError):
@@ -148,6 +148,7 @@ def _seat(version: ModelVersion, kind: Promotion.Kind, verdict: Verdict | None, 
 
 
 def _forget_old(seat: Seat) -> None:
-    retired = _models(seat).filter(state=ModelVersion.State.RETIRED).order_by("-pk")
+    retired = _models(seat).filter(state=ModelVersion.State.RETIRED)
+    retired = retired.annotate(sat=Max("promotions__pk")).order_by("-sat")  # one that came back may be the oldest
     for version in retired[KEPT_RETIRED:]:
         on_commit(partial(remove_files, version))

@@ -257,6 +257,19 @@ def test_the_files_of_long_retired_models_are_removed(venue: Venue) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_came_back_is_not_forgotten_as_the_oldest(venue: Venue) -> None:
+    made = [candidate(venue, path=f"promoted/crypto/{number}") for number in range(promotion.KEPT_RETIRED + 1)]
+    folders = [on_disk(version) for version in made]
+    for version in made:
+        crown(version)
+    roll_back(seat(made[0]), by="test", to=made[0])
+    crown(candidate(venue))
+    assert folders[0].is_dir(), "it sat there until now"
+    assert promotion.before(seat(made[0])) == made[0]
+    assert not folders[1].exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_beaten_candidate_keeps_its_row_and_loses_its_files(venue: Venue) -> None:
     beaten = candidate(venue)
     folder = on_disk(beaten)
