@@ -141,11 +141,12 @@ class Platform:
         self._stops.append(feed.stop)
 
     def _train(self, opened: Opened) -> "subprocess.Popen[bytes] | None":
-        """Train in a process of its own unless the venue was trained within a day: machines are off at night."""
+        """Train in a process of its own unless the venue was trained within a day: machines are off at night.
+
+        After a release with other feature columns nobody could answer until the next night: then it trains at once.
+        """
         running.sweep(opened.run.venue_id)
-        trainings = TrainingRun.objects.filter(venue=opened.run.venue)
-        fresh = clock.wall_now() - RETRAIN_AFTER
-        if trainings.filter(state=TrainingRun.State.DONE, finished_at__gt=fresh).exists():
+        if running.is_trained(opened.run.venue, within=RETRAIN_AFTER):
             return None
         self.say(f"training the panel ({settings.TRAIN_PROFILE} profile, lowest priority)")
         child = subprocess.Popen(training_command(opened.run.venue.key, settings.TRAIN_PROFILE))  # noqa: S603  # our own

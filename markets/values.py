@@ -110,6 +110,10 @@ class Books:
         levels = np.where(np.isfinite(steps), np.nan_to_num(steps), ABSENT_LEVEL).astype(np.int32)
         return cls(times, mid, np.where(np.isfinite(mid), tick, np.nan), levels, sizes)
 
+    def of_rows(self, rows: IntArray) -> "Books":
+        """Only the instruments at these rows."""
+        return Books(self.times[rows], self.mid[rows], self.tick[rows], self.levels[rows], self.sizes[rows])
+
     def half_ticks(self, place: Place = ...) -> FloatArray:
         """The mids at these places of (I, S) as whole half ticks; a change of less is rounding."""
         return np.asarray(np.rint(self.mid[place] / (self.tick[place] / 2)))
@@ -130,6 +134,10 @@ class TradeFlow:
     sell: NDArray[np.float32]  # (I, S) sold volume
     count: NDArray[np.int32]  # (I, S)
     largest: NDArray[np.float32]  # (I, S) largest single trade
+
+    def of_rows(self, rows: IntArray) -> "TradeFlow":
+        """Only the instruments at these rows."""
+        return TradeFlow(self.times, self.buy[rows], self.sell[rows], self.count[rows], self.largest[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +168,17 @@ class Panel:
         times, ohlcv = self.open_times[cut], np.ascontiguousarray(self.ohlcv[:, cut])  # compiled code wants them so
         return replace(
             self, open_times=times, ohlcv=ohlcv, observed_at=self.observed_at[:, cut], flags=self.flags[:, cut]
+        )
+
+    def of(self, rows: IntArray) -> "Panel":
+        """Only the instruments at these rows, in their order."""
+        return replace(
+            self,
+            instrument_ids=self.instrument_ids[rows],
+            ohlcv=self.ohlcv[rows],
+            observed_at=self.observed_at[rows],
+            taint=self.taint[rows],
+            books=self.books.of_rows(rows) if self.books else None,
+            flow=self.flow.of_rows(rows) if self.flow else None,
+            flags=self.flags[rows],
         )

@@ -85,11 +85,16 @@ def read(folder: Path, key: str, expected_sha: str, features_hash: str) -> Voter
     """Load the voter of seat `key`.
 
     Raises:
-        CorruptArtifact: files missing, hash different, format foreign: nothing of them was interpreted.
+        CorruptArtifact: files missing, hash different, format foreign: nothing of them was interpreted. Or whole files
+            of a release whose voter of that seat kept other facts: a round goes on without it.
         WrongFeatures: sound files of a model with other feature columns.
     """
     _check(folder, key, expected_sha, features_hash)
-    return voter_class(key).load(folder)
+    kind = voter_class(key)
+    try:
+        return kind.load(folder)
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptArtifact(f"model in {folder} is of another form ({error!r}): train {key!r} again") from error
 
 
 def read_stack(folder: Path, expected_sha: str, features_hash: str) -> "Stack":

@@ -68,7 +68,7 @@ def _judged(test: Challenge) -> tuple[Comparison, str]:
         seen = replay(test.candidate.venue_id, test.candidate.market_class, samples, most=MOST_ROWS)
         if seen is None:
             return nothing, "no voter is there to weigh"
-        samples, ask = seen.samples, partial(_stack_forecasts, seen)
+        samples, ask = seen.samples, partial(_stack_forecasts, test, seen)
     candidate = ask(test.candidate, samples)
     if candidate is None:
         return nothing, "its files cannot be read"
@@ -100,9 +100,14 @@ def _forecasts(version: ModelVersion, samples: Samples) -> FloatArray | None:
         return None
 
 
-def _stack_forecasts(seen: Replay, version: ModelVersion, samples: Samples) -> FloatArray | None:
-    """The same of a stack, from what the present champions say on the rows of `seen`."""
-    loaded = load_stack(version, version.maps.order_by("-id").first())
+def _stack_forecasts(test: Challenge, seen: Replay, version: ModelVersion, samples: Samples) -> FloatArray | None:
+    """The same of a stack, from what the present champions say on the rows of `seen`.
+
+    The map of the one in the chair is refitted every night, on minutes of the window as well: what counts is the map
+    from before.
+    """
+    before = version.maps.filter(trained_until__lte=test.opens_at)
+    loaded = load_stack(version, before.order_by("-id").first())
     if loaded is None:
         return None
     return loaded.stack.outcomes(loaded.stack.predict(*seen.facts), seen.market)

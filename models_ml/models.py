@@ -133,11 +133,6 @@ class Promotion(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["venue", "market_class", "voter", "features_hash"],
-                condition=models.Q(kind="bootstrap"),
-                name="one_bootstrap",
-            ),
             models.CheckConstraint(
                 condition=models.Q(kind="won", verdict__isnull=False)
                 | (~models.Q(kind="won") & models.Q(verdict=None)),

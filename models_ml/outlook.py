@@ -65,7 +65,7 @@ def warm(venue_id: int, now: int) -> None:
 
 
 def outlooks(venue_id: int, market_class: str, samples: Samples, now: int) -> list[Outlook]:
-    """The outlook of each of the I instruments of `samples` at its last row, within `AGENT_DEADLINE_S`."""
+    """The outlook of the instrument of each row of `samples`, at the last minute, within `AGENT_DEADLINE_S`."""
     agents = in_force(venue_id, market_class, now)
     minute = _Minute(samples, zone_of(market_class))
     said = _read(agents, (ExpectedMove.key, Regime.key), minute)
@@ -73,7 +73,7 @@ def outlooks(venue_id: int, market_class: str, samples: Samples, now: int) -> li
         said |= _read(agents, (VolatilityForecast.key,), minute)
     versions = {key: agents[key].version_id for key in said}
     values = {name: column for reading in said.values() for name, column in reading.items()}
-    return [_outlook(values, row, versions) for row in range(len(samples.ohlcv))]
+    return [_outlook(values, row, versions) for row in samples.index[:, 0]]
 
 
 class _Minute:

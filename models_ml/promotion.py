@@ -1,6 +1,7 @@
 """Who sits in a chair: the first model of an empty seat, the winner of a registered test, or one that comes back.
 
-The database holds the same rules (`models_ml/migrations/0003_promotion.py`): no path around this module exists.
+The database holds the same rules (`models_ml/migrations/0003_promotion.py`, `0007_bootstrap_again.py`): no path around
+this module exists.
 """
 
 import shutil
@@ -11,20 +12,21 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from prometheus_client import Counter
 
 from lib import clock
 from lib.errors import CandorError
 from lib.transactions import on_commit
 from models_ml import muting
+from models_ml.features import FEATURES_HASH
 from models_ml.models import ModelVersion, Promotion, Verdict
 
 log = structlog.get_logger(__name__)
 PROMOTED = Counter("candor_models_promoted_total", "Models that took a seat", ["voter", "kind"])
 
 KEPT_RETIRED = 5
-"""Retired models of a seat whose files are kept, so that one can come back; rows are kept for ever."""
+"""Retired models of a seat whose files are kept, those who sat there last; rows are kept for ever."""
 
 
 class PromotionError(CandorError):
@@ -80,20 +82,25 @@ def roll_back(seat: Seat, *, by: str, to: ModelVersion | None = None) -> Promoti
     """Give the seat back to the champion before the present one, or to `to`.
 
     Raises:
-        PromotionError: nobody sat there before, or its files are gone.
+        PromotionError: nobody sat there before, its files are gone, or it learned from other feature columns than those
+            of this release, so that it could not answer.
     """
     version = to or before(seat)
     if version is None:
         raise PromotionError(f"no earlier champion of {seat.voter} is left to roll back to")
     if not (Path(settings.ARTIFACTS_DIR) / version.path).is_dir():
         raise PromotionError(f"the files of {version} are gone: it cannot come back")
+    if version.features_hash != FEATURES_HASH:
+        raise PromotionError(f"{version} learned from the columns of another release: it could not answer, train anew")
     return _seat(version, Promotion.Kind.ROLLBACK, None, by)
 
 
 def before(seat: Seat) -> ModelVersion | None:
-    """The newest other champion that still has its files."""
+    """The newest other champion that still has its files and reads the columns of this release."""
     present = champion_of(seat)
-    past = Promotion.objects.filter(venue_id=seat.venue_id, market_class=seat.market_class, voter=seat.voter)
+    past = Promotion.objects.filter(
+        venue_id=seat.venue_id, market_class=seat.market_class, voter=seat.voter, features_hash=FEATURES_HASH
+    )
     versions = [row.version for row in past.select_related("version").order_by("-pk")]
     others = [version for version in versions if present is None or version.pk != present.pk]
     return next((one for one in others if (Path(settings.ARTIFACTS_DIR) / one.path).is_dir()), None)
@@ -141,6 +148,7 @@ def _seat(version: ModelVersion, kind: Promotion.Kind, verdict: Verdict | None, 
 
 
 def _forget_old(seat: Seat) -> None:
-    retired = _models(seat).filter(state=ModelVersion.State.RETIRED).order_by("-pk")
+    retired = _models(seat).filter(state=ModelVersion.State.RETIRED)
+    retired = retired.annotate(sat=Max("promotions__pk")).order_by("-sat")  # one that came back may be the oldest
     for version in retired[KEPT_RETIRED:]:
         on_commit(partial(remove_files, version))

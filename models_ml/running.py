@@ -20,7 +20,9 @@ from django.db import connection
 
 from lib import clock
 from markets.models import Venue
+from models_ml.features import FEATURES_HASH
 from models_ml.models import AgentVersion, ModelVersion, TrainingRun
+from models_ml.voters import LOCAL_SEATS
 
 log = structlog.get_logger(__name__)
 RUN_LOCK, VENUE_LOCK = 0x54524149, 0x54524156
@@ -40,6 +42,15 @@ def running(venue: Venue, profile: str, kind: str) -> Iterator[TrainingRun]:
         run = TrainingRun.objects.create(venue=venue, profile=profile, kind=kind, started_at=now, beat_at=now)
         guard.execute("SELECT pg_advisory_lock(%s, %s)", [RUN_LOCK, run.pk])
         yield run
+
+
+def is_trained(venue: Venue, within: timedelta) -> bool:
+    """Whether a training ended well so short ago, and anything that it or another left reads this release's columns."""
+    done = TrainingRun.objects.filter(venue=venue, state=TrainingRun.State.DONE)
+    able = ModelVersion.objects.filter(
+        venue=venue, state=ModelVersion.State.CHAMPION, voter__in=LOCAL_SEATS, features_hash=FEATURES_HASH
+    )
+    return done.filter(finished_at__gt=clock.wall_now() - within).exists() and able.exists()
 
 
 def sweep(venue_id: int | None = None) -> int:

@@ -11,7 +11,6 @@ import numpy as np
 from lib import clock
 from lib.errors import CandorError
 from markets import candles
-from markets.calendars import open_minutes
 from markets.models import Instrument, Venue
 from models_ml.agents.base import History, TooLittleHistory, zone_of
 from models_ml.agents.sizing_learning import Record
@@ -94,10 +93,20 @@ def train(
 
 
 def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | None = None, seed: int = 0) -> Samples:
-    """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set."""
+    """All windows of `instrument_ids` that end by `until` (epoch s), or `most` of them: the training set.
+
+    `until` is any instant: windows end with the last minute that is over by then. The time axis is that of a round: the
+    minutes that are due, so a day of `days` is 1440 of them, and Monday follows Friday where a weekend is closed.
+    """
+    until = until // clock.MINUTE_S * clock.MINUTE_S
     book_days = _book_days(days, len(instrument_ids))
     panel = candles.load_panel(
-        instrument_ids, until, days * DAY_MINUTES, snapshots=book_days * SNAPSHOTS_A_DAY, flow_s=book_days * DAY_S
+        instrument_ids,
+        until,
+        days * DAY_MINUTES,
+        calendar=_calendar_of(instrument_ids),
+        snapshots=book_days * SNAPSHOTS_A_DAY,
+        flow_s=book_days * DAY_S,
     )
     known = np.flatnonzero(np.isfinite(panel.ohlcv[..., 3]).any(axis=0))
     first = known[0] if len(known) else len(panel.open_times) - 1
@@ -106,6 +115,17 @@ def samples_of(instrument_ids: list[int], until: int, days: int, *, most: int | 
     dollar = dollar_sides([symbols[int(one)] for one in panel.instrument_ids])
     market, books, flow = panel.instrument_ids, panel.books, panel.flow
     return build_samples(times, ohlcv, market, books=books, flow=flow, dollar=dollar, most=most, seed=seed)
+
+
+def history_of(instrument_ids: list[int], until: int, profile: Profile, *, seed: int = 0) -> Samples:
+    """What a profile learns from: as far back as it says, and no more rows than it builds the features of."""
+    return samples_of(instrument_ids, until, profile.history_days, most=profile.history_rows, seed=seed)
+
+
+def _calendar_of(instrument_ids: list[int]) -> str:
+    """The calendar they share; where they do not, every minute is on the axis."""
+    calendars = set(Instrument.objects.filter(pk__in=instrument_ids).values_list("calendar", flat=True))
+    return calendars.pop() if len(calendars) == 1 else "always"
 
 
 def _book_days(days: int, instruments: int) -> int:
@@ -154,8 +174,8 @@ def _train_class(
         return None
     end = newest + clock.MINUTE_S
     if order.until is not None:
-        end = min(clock.epoch(order.until) // clock.MINUTE_S * clock.MINUTE_S, end)
-    samples = samples_of(ids, end, order.profile.history_days, most=order.profile.history_rows, seed=order.seed)
+        end = min(clock.epoch(order.until), end)
+    samples = history_of(ids, end, order.profile, seed=order.seed)
     if len(samples) < DAY_MINUTES:
         return None
     write = _Writer(venue, market_class, order, samples)
@@ -273,10 +293,7 @@ class _Writer:
         from models_ml.agents import learning  # a worker's
 
         samples, origin = self.samples, self.origin
-        calendar = Instrument.objects.filter(pk__in=samples.market.tolist()).values_list("calendar", flat=True).first()
-        first, last = int(samples.open_times[0]), int(samples.open_times[-1])
-        due = np.isin(samples.open_times, open_minutes(calendar or "always", first, last + clock.MINUTE_S))
-        history = History(samples.open_times[due], samples.ohlcv[:, due], samples.market, zone_of(origin.market_class))
+        history = History(samples.open_times, samples.ohlcv, samples.market, zone_of(origin.market_class))
         found = learning.learn(history, seed=origin.seed)
         for key, agent in found.agents.items():
             store_agent(agent, origin, found.figures[key])

@@ -4,8 +4,10 @@ Only background commands import this: river takes seconds. The stream of a voter
 last mute was lifted, so nobody is muted twice for the same past.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from markets.values import FloatArray
 from models_ml import artifacts, muting
 from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP
 from models_ml.models import ModelVersion, Mute
+from models_ml.samples import Samples
 from models_ml.training import samples_of
 from models_ml.voters import LOCAL_SEATS, SEATS
 from models_ml.voters.base import CorruptArtifact
@@ -32,6 +35,8 @@ WORST = 3.0
 DELTA = 0.002
 """ADWIN's confidence: the chance of a false alarm (Bifet and Gavaldà, SDM 2007)."""
 DAY_MINUTES = 1440
+MOST_ROWS = 100_000
+"""Rows whose features are built to look at the last day's; of fifty instruments a third of them fall into it."""
 
 _LOSSES = """
 SELECT r.close_time, avg(least(-ln(greatest(
@@ -57,12 +62,13 @@ class Drift:
 
 def check(run: Run) -> list[Mute]:
     """Look at every champion that votes, and mute those that drifted; the mutes made."""
-    made = []
+    made, until = [], market_time(run)
+    recent = cache(partial(recent_rows, run.venue_id, until=until))
     champions = ModelVersion.objects.filter(venue_id=run.venue_id, state=ModelVersion.State.CHAMPION)
     for version in champions.filter(voter__in=LOCAL_SEATS).order_by("pk"):
         if version.voter in muting.muted_seats(run.venue_id, version.market_class):
             continue
-        found = loss_drift(version, market_time(run)) or feature_drift(version, market_time(run))
+        found = loss_drift(version, until) or feature_drift(version, until, recent)
         if found:
             by = "command:review_panel"
             made.append(
@@ -110,8 +116,20 @@ def rise_in(losses: FloatArray) -> tuple[float, float] | None:
     return (before, after) if after > before else None  # where it fell, what was wrong is over
 
 
-def feature_drift(version: ModelVersion, until: datetime) -> Drift | None:
-    """Whether the last day's features lie farther from the training slice than that slice's own days did."""
+def recent_rows(venue_id: int, market_class: str, *, until: datetime) -> Samples:
+    """At most `MOST_ROWS` minutes of the last day and of the warm-up before it, the same for every voter."""
+    ids = Instrument.objects.filter(venue_id=venue_id, market_class=market_class, followed=True)
+    days = -(-(DAY_MINUTES + WARM_UP) // DAY_MINUTES) + 1
+    return samples_of(list(ids.values_list("pk", flat=True)), clock.epoch(until), days, most=MOST_ROWS)
+
+
+def feature_drift(
+    version: ModelVersion, until: datetime, recent: Callable[[str], Samples] | None = None
+) -> Drift | None:
+    """Whether the last day's features lie farther from the training slice than that slice's own days did.
+
+    `recent` gives the `recent_rows` of a class that were built already.
+    """
     folder = Path(settings.ARTIFACTS_DIR) / version.path
     try:
         slice_ = artifacts.read_slice(folder, version.voter, version.sha256, FEATURES_HASH)
@@ -120,9 +138,7 @@ def feature_drift(version: ModelVersion, until: datetime) -> Drift | None:
     if slice_ is None:
         return None
     since = max(_since(version), until - timedelta(days=1))
-    ids = Instrument.objects.filter(venue_id=version.venue_id, market_class=version.market_class, followed=True)
-    days = -(-(DAY_MINUTES + WARM_UP) // DAY_MINUTES) + 1
-    samples = samples_of(list(ids.values_list("pk", flat=True)), clock.epoch(until), days)
+    samples = (recent or partial(recent_rows, version.venue_id, until=until))(version.market_class)
     rows = samples.pick(samples.open_times[samples.index[:, 1]] + clock.MINUTE_S > clock.epoch(since))
     if len(rows) < DAY_MINUTES // 2:
         return None

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from lib import clock
 from markets.models import Instrument
 from markets.values import Panel, TradeFlow
 from models_ml.features import VECTOR
 from models_ml.news import News
-from models_ml.samples import Samples
 from models_ml.voters.llm.facts import FLOW_S, Minute
 
 if TYPE_CHECKING:
@@ -21,9 +21,17 @@ SAVING_S = 0.5
 
 
 def ask_language(
-    group: list[Instrument], panel: Panel, samples: Samples, close_time: int, received: float | None, news: News
+    group: list[Instrument],
+    panel: Panel,
+    features: NDArray[np.float32],
+    close_time: int,
+    received: float | None,
+    news: News,
 ) -> "asking.Asked":
-    """Put the questions to the language models, with no more time than leaves the round in time."""
+    """Put the questions to the language models, with no more time than leaves the round in time.
+
+    `panel` and `features` (N, F) are those of the N instruments of `group`.
+    """
     from models_ml import asking  # its libraries are a worker's: web code imports this module as well
 
     seen = panel.observed_at[:, -1]
@@ -32,14 +40,14 @@ def ask_language(
     left = min(settings.LLM_DEADLINE_S, settings.LATE_AFTER_S - SAVING_S - spent)
     return asking.ask(
         [
-            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, samples, row, news))
+            asking.Asking(instrument.pk, close_time, _minute(instrument, panel, features[row], row, news))
             for row, instrument in enumerate(group)
         ],
         deadline_s=max(left, 0.0),
     )
 
 
-def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, news: News) -> Minute:
+def _minute(instrument: Instrument, panel: Panel, features: NDArray[np.float32], row: int, news: News) -> Minute:
     """What a language model may be told of one instrument."""
     books = panel.books
     return Minute(
@@ -47,7 +55,7 @@ def _minute(instrument: Instrument, panel: Panel, samples: Samples, row: int, ne
         market_class=instrument.market_class,
         open_times=panel.open_times,
         ohlcv=panel.ohlcv[row],
-        features=samples.features[row, -1],
+        features=features,
         columns=VECTOR,
         book=(books.prices((row, -1)), books.sizes[row, -1]) if books else None,
         flow=_traded(panel.flow, row) if panel.flow else None,

@@ -5,6 +5,7 @@ where its quorum was met, and the stack's map where there is a stack. Background
 """
 
 from collections import defaultdict
+from dataclasses import replace
 
 import structlog
 
@@ -16,7 +17,7 @@ from models_ml.fitting import calibrate
 from models_ml.models import Calibration, ModelVersion
 from models_ml.profiles import Profile
 from models_ml.stacking import LOCAL_PANEL, Replay
-from models_ml.training import samples_of
+from models_ml.training import history_of
 from models_ml.voters import STACK
 from signals.scoring import panel_score
 
@@ -30,8 +31,8 @@ def recalibrate(run: Run, profile: Profile) -> list[str]:
     """Refit what can be refitted; one line for each."""
     said = []
     for market_class, ids in _classes(run).items():
-        days = min(profile.history_days, MOST_DAYS)
-        samples = samples_of(ids, clock.epoch(market_time(run)), days)
+        recent = replace(profile, history_days=min(profile.history_days, MOST_DAYS))
+        samples = history_of(ids, clock.epoch(market_time(run)), recent)
         seen = stacking.replay(run.venue_id, market_class, samples, most=profile.judge_rows) if len(samples) else None
         if seen is None:
             said.append(f"{market_class}: nothing unseen yet")

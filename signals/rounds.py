@@ -18,12 +18,12 @@ from lib import clock
 from markets import quality
 from markets.models import Instrument, Run, Venue
 from markets.runs import current_run
-from markets.values import Panel, TaintFlag
+from markets.values import IntArray, Panel, TaintFlag
 from markets.window import LiveWindow
 from models_ml import watching
 from models_ml.agents.volatility import Volatility, volatility
 from models_ml.champions import calibration_of, champions, stack_of
-from models_ml.features import LOOKBACK, VECTOR, build_vector, dollar_sides, patterns
+from models_ml.features import LOOKBACK, VECTOR, build_last, dollar_sides, patterns
 from models_ml.features.microstructure import SIGHT
 from models_ml.lenses.looking import look_at
 from models_ml.news import News, news_of
@@ -157,6 +157,18 @@ def _groups(run: Run, close_time: int, ids: Sequence[int]) -> dict[tuple[str, st
     return groups
 
 
+def _market_of(group: list[Instrument]) -> list[Instrument]:
+    """All that voters of this class learn from, and the group itself: a minute may come in parts.
+
+    Venues close quiet instruments later than others. What the market did is read of all of them, whoever is decided.
+    """
+    first = group[0]
+    followed = Instrument.objects.filter(
+        venue_id=first.venue_id, market_class=first.market_class, calendar=first.calendar, followed=True
+    )
+    return sorted({one.pk: one for one in (*followed, *group)}.values(), key=lambda one: one.pk)
+
+
 def _window(run: Run, ids: list[int], calendar: str) -> LiveWindow:
     """The live window of these instruments: a minute then costs its own rows, not those of the whole look-back."""
     key = run.pk, run.started_at, calendar, tuple(ids)
@@ -173,8 +185,8 @@ class Asked:
     """A group whose local voters have answered, and whose language models may still be thinking."""
 
     group: list[Instrument]
-    panel: Panel
-    samples: Samples
+    panel: Panel  # of the group
+    samples: Samples  # of its whole market; rows of the group alone
     scores: quality.Scores
     votes: PanelVotes
     models: dict[str, LoadedModel]
@@ -186,18 +198,21 @@ class Asked:
 def _ask(run: Run, group: list[Instrument], close_time: int, received: float | None) -> Asked:
     """Load the window and ask everybody: language models first, since they answer in their own time."""
     market_class, calendar = group[0].market_class, group[0].calendar
-    ids = [instrument.pk for instrument in group]
+    market = _market_of(group)
+    ids = [instrument.pk for instrument in market]
+    rows = np.array([ids.index(instrument.pk) for instrument in group], dtype=np.int64)
     nine = panel_rule(run) == NINE
     with STAGE.labels("load").time():
         day = _window(run, ids, calendar).panel(
             close_time, taint_bars=TAINT_BARS, snapshots=BOOK_SNAPSHOTS, flow_s=SIGHT
         )
-        panel, scores = day.last(BARS), quality.scores_of(day)
+        whole, scores = day.last(BARS), quality.scores_of(day.of(rows))
+        panel = whole.of(rows)
     with STAGE.labels("features").time():
-        samples = samples_of_panel(panel, [instrument.symbol for instrument in group])
+        samples = samples_of_panel(whole, [instrument.symbol for instrument in market], rows)
     with STAGE.labels("news").time():
         news = news_of(group, close_time)
-    language = ask_language(group, panel, samples, close_time, received, news) if nine else None
+    language = ask_language(group, panel, samples.matrix(), close_time, received, news) if nine else None
     votes, models = _ask_local(run, market_class, samples, close_time)
     with STAGE.labels("agents").time():
         ahead = outlooks(run.venue_id, market_class, samples, close_time)
@@ -223,7 +238,7 @@ def _decide_group(run: Run, asked: Asked, close_time: int, received: float | Non
     with STAGE.labels("decide").time():
         decisions = _decisions(run, group[0].market_class, votes, contexts, stacked)
     with STAGE.labels("lenses").time():
-        sights = look_at(VECTOR, asked.samples.features[:, -1], [asked.news.figures(row) for row in range(len(group))])
+        sights = look_at(VECTOR, asked.samples.matrix(), [asked.news.figures(row) for row in range(len(group))])
     arrivals = [float(at) for at in panel.observed_at[:, -1]]
     return [
         Decided(
@@ -306,15 +321,19 @@ def _ask_local(
     return votes, {seat: model for seat, model in models.items() if isinstance(model, LoadedModel)}
 
 
-def samples_of_panel(panel: Panel, symbols: Sequence[str]) -> Samples:
+def samples_of_panel(panel: Panel, symbols: Sequence[str], decided: IntArray | None = None) -> Samples:
     """The voters' input at the panel's last row; only that row has features, sequence voters read candles.
 
-    `symbols` (I,) say on which side of a pair the dollar stands.
+    Args:
+        panel: the whole market, I instruments.
+        symbols: (I,), which say on which side of a pair the dollar stands.
+        decided: (N,) rows of the instruments that are decided, all of them by default; only these have own features.
     """
     count, bars = panel.ohlcv.shape[:2]
+    decided = np.arange(count) if decided is None else decided
     dollar = dollar_sides(symbols)
-    features = build_vector(panel.open_times, panel.ohlcv, rows=1, dollar=dollar)
-    index = np.stack([np.arange(count), np.full(count, bars - 1)], axis=1)
+    features = build_last(panel.open_times, panel.ohlcv, decided, dollar=dollar)
+    index = np.stack([decided, np.full(len(decided), bars - 1)], axis=1)
     return Samples(
         panel.open_times, panel.ohlcv, features, panel.instrument_ids, index, panel.books, dollar, flow=panel.flow
     )

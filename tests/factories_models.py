@@ -6,6 +6,7 @@ from typing import Any
 from lib import clock
 from markets.models import Venue
 from models_ml import promotion
+from models_ml.features import FEATURES_HASH
 from models_ml.models import Challenge, ModelVersion, Verdict
 
 BRAVE = {"n": 5_000, "candidate_loss": 0.49, "champion_loss": 0.50, "gain": 0.01, "gain_low": 0.005, "skill": 0.01}
@@ -17,7 +18,7 @@ def candidate(venue: Venue, voter: str = "xgb", **changes: Any) -> ModelVersion:
     now = clock.wall_now()
     facts: dict[str, Any] = {
         "market_class": "crypto", "profile": "quick", "path": f"{venue.key}/crypto/{voter}/nowhere", "sha256": "x",
-        "features_hash": "x", "code_version": "x", "seed": 7, "threshold": 0.1, "metrics": {},
+        "features_hash": FEATURES_HASH, "code_version": "x", "seed": 7, "threshold": 0.1, "metrics": {},
         "trained_from": now - timedelta(days=1), "trained_until": now, "trained_at": now,
     }  # fmt: skip
     return ModelVersion.objects.create(venue=venue, voter=voter, **(facts | changes))

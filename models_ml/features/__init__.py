@@ -3,7 +3,7 @@
 from models_ml.features.charts import CHART_LOOKBACK, atr, indicators, patterns
 from models_ml.features.matrix import BadCandlesError, build
 from models_ml.features.registry import COLUMNS, FEATURE_GROUPS, FEATURES, LOOKBACK, NO_SOURCE, WARM_UP
-from models_ml.features.vector import FEATURES_HASH, VECTOR, build_rows, build_vector, dollar_sides
+from models_ml.features.vector import FEATURES_HASH, VECTOR, build_last, build_rows, build_vector, dollar_sides
 from models_ml.features.window import Feature, Window
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Window",
     "atr",
     "build",
+    "build_last",
     "build_rows",
     "build_vector",
     "dollar_sides",

@@ -1,6 +1,6 @@
 """The whole vector that voters read: each instrument's own columns, then what the other instruments do.
 
-`build` knows one instrument at a time; the columns of `cross_asset` need all of a shard on one time axis. In a shard
+`build` knows one instrument at a time; the columns of `cross_asset` need all of a market on one time axis. In a market
 with fewer than three instruments they are unknown.
 """
 
@@ -36,6 +36,16 @@ def build_vector(
     out = np.empty((len(ohlcv), rows, len(VECTOR)), dtype=np.float32)
     out[..., : len(COLUMNS)] = build(open_times, ohlcv, rows)
     out[..., len(COLUMNS) :] = build_cross(ohlcv, rows, dollar=dollar)
+    return out
+
+
+def build_last(
+    open_times: IntArray, ohlcv: FloatArray, decided: IntArray, *, dollar: FloatArray | None = None
+) -> NDArray[np.float32]:
+    """The last row (I, 1, columns) as `build_vector` has it, own columns of the instruments `decided` (N,) alone."""
+    out = np.full((len(ohlcv), 1, len(VECTOR)), np.nan, dtype=np.float32)
+    out[decided, :, : len(COLUMNS)] = build(open_times, ohlcv[decided], 1)
+    out[..., len(COLUMNS) :] = build_cross(ohlcv, 1, dollar=dollar)
     return out
 
 

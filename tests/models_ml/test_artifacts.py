@@ -113,6 +113,17 @@ def test_other_features_are_refused(tmp_path: Path) -> None:
         artifacts.read(tmp_path / "model", "xgb", sha, "other")
 
 
+@pytest.mark.parametrize(("seat", "name"), [("xgb", "straight"), ("random_forest", "core"), ("gru", "shape")])
+def test_a_model_of_an_older_form_is_refused(seat: str, name: str, tmp_path: Path) -> None:
+    """Whole and with the columns of today, but written before its voter kept what it keeps now."""
+    folder = tmp_path / "model"
+    written(seat, folder)
+    meta = json.loads((folder / "voter.json").read_text())
+    del meta[name]
+    (folder / "voter.json").write_text(json.dumps(meta))
+    refuse(folder, seat, artifacts.content_hash(folder))
+
+
 class Bomb:
     """Creates a file when it is unpickled."""
 

@@ -1,5 +1,6 @@
 """Candidates on their way to a chair: registered before their minutes exist, judged on them, and fault 49."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.core.management import call_command
+from django.conf import settings
+from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from lib import clock
 from markets.models import Run
-from models_ml import challenges, judging, promotion
+from models_ml import artifacts, challenges, judging, promotion
 from models_ml.challenges import REFRESH_MARGIN
 from models_ml.features import VECTOR
 from models_ml.models import Challenge, ModelVersion, Promotion
@@ -21,7 +23,7 @@ from models_ml.storing import Origin, store
 from models_ml.training import samples_of
 from models_ml.voters.xgb import XgbVoter
 from tests.factories_market import instruments_of, make_run, store_series, store_walk
-from tests.factories_models import candidate, crown
+from tests.factories_models import candidate, crown, register
 from tests.trained import END, TINY, forecastable
 
 pytestmark = pytest.mark.django_db
@@ -204,6 +206,24 @@ def test_a_candidate_without_files_loses(market: Market) -> None:
     market.go_on()
     verdict = judging.conclude(good.challenge, by="test")
     assert (verdict.won, verdict.reason) == (False, "its files cannot be read")
+
+
+def test_a_test_that_cannot_be_judged_stops_no_other(market: Market) -> None:
+    champion, odd = market.enter(noise(market.samples())), market.enter(market.samples())
+    folder = Path(settings.ARTIFACTS_DIR) / odd.path
+    told = json.loads((folder / "voter.json").read_text())
+    (folder / "voter.json").write_text(json.dumps(told | {"columns": told["columns"][1:]}))
+    strange = candidate(
+        market.run.venue, path=odd.path, sha256=artifacts.content_hash(folder), trained_until=REGISTERED
+    )
+    register(strange, champion)
+    good = market.enter(market.samples())
+    market.go_on()
+    with pytest.raises(CommandError, match="1 test could not be judged"):
+        call_command("judge_candidates", "--venue", market.run.venue.key)
+    good.refresh_from_db()
+    assert good.state == "champion"
+    assert challenges.due(market.run) == [strange.challenge], "it is tried again"
 
 
 def test_a_champion_without_files_is_held_against_the_base_rate(market: Market) -> None:

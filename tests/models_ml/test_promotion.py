@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from lib import clock
 from markets.models import Venue
-from models_ml import muting, promotion
+from models_ml import challenges, muting, promotion
 from models_ml.models import Challenge, ModelVersion, Mute, Promotion, Verdict
 from models_ml.promotion import PromotionError, Seat, roll_back
 from tests.factories_models import candidate, conclude, crown, register
@@ -69,6 +69,14 @@ def test_a_champion_of_other_columns_leaves_its_chair_empty(venue: Venue, champi
     assert champion.state == "retired"
 
 
+def test_a_release_that_is_taken_back_finds_its_chair_empty_again(venue: Venue, champion: ModelVersion) -> None:
+    crown(candidate(venue, features_hash="y"))
+    again = candidate(venue)
+    assert challenges.enter(again, by="test") is None
+    again.refresh_from_db()
+    assert again.state == "champion"
+
+
 # ---- the ways that the database keeps shut
 
 
@@ -106,7 +114,12 @@ def test_a_registration_without_a_verdict_promotes_nobody(venue: Venue, champion
 
 
 def test_a_taken_chair_cannot_be_bootstrapped(venue: Venue, champion: ModelVersion) -> None:
-    forbidden(lambda: promotion.bootstrap(candidate(venue), by="test"), match="finds its seat taken|one_bootstrap")
+    forbidden(lambda: promotion.bootstrap(candidate(venue), by="test"), match="finds its seat taken")
+
+
+def test_a_chair_cannot_be_emptied_to_be_taken(venue: Venue, champion: ModelVersion) -> None:
+    ModelVersion.objects.filter(pk=champion.pk).update(state="retired")
+    forbidden(lambda: promotion.bootstrap(candidate(venue), by="test"), match="finds its seat taken")
 
 
 def test_a_win_counts_against_the_champion_it_was_won_against(venue: Venue, champion: ModelVersion) -> None:
@@ -223,6 +236,17 @@ def test_files_that_are_gone_do_not_come_back(venue: Venue, champion: ModelVersi
         roll_back(seat(winner), by="test", to=champion)
 
 
+def test_who_reads_the_columns_of_another_release_does_not_come_back(venue: Venue, champion: ModelVersion) -> None:
+    """It could not answer, and the chair would be silent until the next training."""
+    old = crown(candidate(venue, features_hash="y", path="promoted/crypto/old"))
+    on_disk(old)
+    present = crown(candidate(venue))
+    with pytest.raises(PromotionError, match="columns of another release"):
+        roll_back(seat(present), by="test", to=old)
+    with pytest.raises(PromotionError, match="no earlier champion of xgb is left"):
+        roll_back(seat(present), by="test")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_files_of_long_retired_models_are_removed(venue: Venue) -> None:
     made = [candidate(venue, path=f"promoted/crypto/{number}") for number in range(promotion.KEPT_RETIRED + 2)]
@@ -230,6 +254,19 @@ def test_the_files_of_long_retired_models_are_removed(venue: Venue) -> None:
     for version in made:
         crown(version)
     assert [folder.is_dir() for folder in folders] == [False] + [True] * (promotion.KEPT_RETIRED + 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_came_back_is_not_forgotten_as_the_oldest(venue: Venue) -> None:
+    made = [candidate(venue, path=f"promoted/crypto/{number}") for number in range(promotion.KEPT_RETIRED + 1)]
+    folders = [on_disk(version) for version in made]
+    for version in made:
+        crown(version)
+    roll_back(seat(made[0]), by="test", to=made[0])
+    crown(candidate(venue))
+    assert folders[0].is_dir(), "it sat there until now"
+    assert promotion.before(seat(made[0])) == made[0]
+    assert not folders[1].exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -164,3 +164,20 @@ def test_one_venue_only_where_one_is_named(market: Run) -> None:
         TrainingRun.objects.create(venue=run.venue, profile="tiny", started_at=now, beat_at=now)
     assert running.sweep(market.venue_id) == 1
     assert TrainingRun.objects.get(state="running").venue == other.venue
+
+
+# ---- at a start
+
+
+def test_a_venue_is_trained_while_somebody_can_answer() -> None:
+    venue, now = make_run("live").venue, clock.wall_now()
+    day = timedelta(days=1)
+    assert not running.is_trained(venue, day)
+    facts = {"venue": venue, "profile": "quick", "started_at": now, "beat_at": now}
+    TrainingRun.objects.create(state="done", finished_at=now - timedelta(hours=23), **facts)
+    assert not running.is_trained(venue, day), "nobody sits"
+    crown(candidate(venue, features_hash="of an earlier release"))
+    assert not running.is_trained(venue, day), "who sits cannot answer"
+    crown(candidate(venue))
+    assert running.is_trained(venue, day)
+    assert not running.is_trained(venue, timedelta(hours=22))

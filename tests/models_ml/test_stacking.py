@@ -1,5 +1,6 @@
 """The stack of a venue: learned on what no voter met, read only if it is what was written, its map refitted."""
 
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree, rmtree
 
@@ -9,7 +10,7 @@ from django.conf import settings
 
 from lib import clock
 from markets.models import Run
-from models_ml import stacking
+from models_ml import judging, stacking
 from models_ml.artifacts import content_hash
 from models_ml.champions import stack_of
 from models_ml.models import Calibration, ModelVersion, Mute
@@ -140,6 +141,27 @@ def test_its_map_is_refitted_on_revealed_outcomes(stacked_run: Run, samples: Sam
     first, second = Calibration.objects.filter(stack=version(stacked_run)).order_by("pk")
     assert second.n <= len(seen.times)
     assert set(second.knots) == set(first.knots) == {"calibrator", "bins"}
+
+
+def test_a_map_that_knows_minutes_of_a_test_has_no_part_in_it(stacked_run: Run, samples: Samples) -> None:
+    """The nightly refit gives the stack in the chair a map of the very minutes on which it is held to a candidate."""
+    champion = version(stacked_run)
+    twin = ModelVersion.objects.get(pk=champion.pk)
+    twin.pk, twin.state = None, "candidate"
+    twin.save(force_insert=True)
+    (known,) = champion.maps.all()
+    facts = {"venue": known.venue, "market_class": "crypto", "seats": 7, "n": 1}
+    told = known.knots | {"calibrator": known.knots["calibrator"] | {"intercept": 3.0}}
+    Calibration.objects.create(stack=twin, knots=known.knots, trained_until=known.trained_until, **facts)
+    closes = END + timedelta(minutes=300)
+    Calibration.objects.create(stack=champion, knots=told, trained_until=closes, **facts)
+    test = register(twin, champion, least_n=1, closes_at=closes)
+    later = clock.epoch(END) + clock.MINUTE_S * np.arange(301, dtype=np.int64)
+    for seed, instrument in enumerate(instruments_of(stacked_run)):
+        store_series(instrument, later, forecastable(301, seed + 20))
+    verdict = judging.conclude(test, by="test")
+    assert verdict.n > 500
+    assert verdict.gain == 0.0, "the same stack with the same map"
 
 
 def test_what_is_stated_is_counted_as_it_would_be(stacked_run: Run, samples: Samples) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +14,27 @@ from safetensors.numpy import load_file
 
 from lib import clock
 from markets.books import pack_books, store_books
-from markets.candles import load_ohlcv
+from markets.calendars import last_open_minutes
+from markets.candles import load_ohlcv, load_panel
 from markets.models import Instrument, Run, Venue
 from markets.values import BookTop
 from models_ml import fits
 from models_ml.agents.moves import ExpectedMove
 from models_ml.agents.sizing_learning import Record
 from models_ml.agents.sizing_rl import SizingPolicy
-from models_ml.features import FEATURES_HASH, VECTOR, WARM_UP, build_vector
+from models_ml.features import FEATURES_HASH, LOOKBACK, VECTOR, WARM_UP, build_vector
+from models_ml.features.cross_asset import CROSS_COLUMNS
 from models_ml.models import AgentVersion, Calibration, ModelVersion, TrainingRun
 from models_ml.outlook import in_force
 from models_ml.profiles import QUICK
 from models_ml.silences import reasons_of
 from models_ml.storing import code_version
 from models_ml.tasks import retrain, training_command
-from models_ml.training import NothingToTrainError, _book_days, samples_of, train
+from models_ml.training import NothingToTrainError, _book_days, history_of, samples_of, train
 from signals import confidence
+from signals.rounds import samples_of_panel
 from signals.scoring import panel_score
-from tests.factories_market import instruments_of, make_run, store_series, store_walk
+from tests.factories_market import candles_of, instruments_of, make_run, store_series, store_walk
 from tests.models_ml.agents.markets import market
 from tests.models_ml.agents.test_sizing_rl import decisions
 from tests.trained import END, MINUTES, SEATS, TINY, Trained, forecastable
@@ -165,6 +168,14 @@ def test_samples_are_the_stored_windows_with_their_features(btc: Instrument) -> 
     assert samples.market.tolist() == [btc.pk]
 
 
+def test_a_profile_bounds_the_rows_whose_features_are_built(btc: Instrument) -> None:
+    """Ninety days of fifty instruments are six million rows: 30 GB, were they all built."""
+    store_walk(btc, END, WARM_UP + 50)
+    found = history_of([btc.pk], clock.epoch(END), replace(TINY, history_rows=20))
+    assert found.features.shape == (1, 20, len(VECTOR))
+    assert len(found) == 20
+
+
 def test_books_take_no_more_memory_with_more_instruments() -> None:
     read = {(days, count): _book_days(days, count) for days, count in ((2, 1), (90, 1), (90, 21), (90, 50), (90, 900))}
     assert read == {(2, 1): 2, (90, 1): 7, (90, 21): 7, (90, 50): 3, (90, 900): 1}
@@ -176,6 +187,41 @@ def test_nothing_after_until_is_learned_from(btc: Instrument) -> None:
     samples = samples_of([btc.pk], until, days=4)
     assert samples.open_times[-1] == until - 60
     assert samples.index[:, 1].max() == len(samples.open_times) - 1
+
+
+def test_the_clock_need_not_stand_on_a_minute(btc: Instrument) -> None:
+    """What asks for samples of now asks at 01:10:07: the window ends with the last minute that is over."""
+    store_walk(btc, END, WARM_UP + 50)
+    until = clock.epoch(END)
+    for second in (0, 7, 59):
+        assert samples_of([btc.pk], until + second, days=4).open_times[-1] == until - 60
+
+
+def test_on_a_monday_training_sees_what_a_round_sees(btc: Instrument) -> None:
+    """A closed weekend is no hole: the first hours of a week look back on Friday in both."""
+    Instrument.objects.filter(pk=btc.pk).update(calendar="fx")
+    monday = datetime(2025, 5, 19, 6, tzinfo=UTC)
+    until = clock.epoch(monday)
+    times = last_open_minutes("fx", until, LOOKBACK + 30)
+    rng = np.random.default_rng(3)
+    store_series(btc, times, candles_of(rng.normal(0, 1e-4, len(times)), rng))
+    samples = samples_of([btc.pk], until, days=3)
+    np.testing.assert_array_equal(samples.open_times, times)
+    live = samples_of_panel(load_panel([btc.pk], until, LOOKBACK, calendar="fx"), [btc.symbol])
+    seen, shown = samples.features[0, -1], live.features[0, -1]
+    own = [place for place, name in enumerate(VECTOR) if name not in CROSS_COLUMNS]
+    assert np.isfinite(shown[own]).mean() > 0.98
+    np.testing.assert_allclose(seen, shown, rtol=1e-5, atol=1e-7)
+
+
+def test_instruments_of_two_calendars_stand_on_every_minute(btc: Instrument) -> None:
+    euro = Instrument.objects.create(
+        venue=btc.venue, raw_symbol="EURUSD", symbol="EUR/USD", base="EUR", quote="USD", market_class="forex",
+        calendar="fx", followed=True,
+    )  # fmt: skip
+    store_walk(btc, END, WARM_UP + 50)
+    samples = samples_of([btc.pk, euro.pk], clock.epoch(END), days=4)
+    assert set(np.diff(samples.open_times).tolist()) == {clock.MINUTE_S}
 
 
 def test_a_missing_candle_is_no_row(btc: Instrument) -> None:

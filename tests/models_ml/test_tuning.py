@@ -15,7 +15,7 @@ from pytest_django import Settings
 from sqlalchemy import inspect
 
 from lib import clock
-from markets.models import Run
+from markets.models import Instrument, Run
 from models_ml.models import ModelVersion
 from models_ml.profiles import QUICK, tuned_profile
 from models_ml.samples import Samples
@@ -83,10 +83,17 @@ def test_every_local_voter_can_be_tuned_and_no_other(run: Run) -> None:
 
 
 def test_the_command_puts_what_it_found_to_the_test(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    clock.follow(lambda: NOW + timedelta(seconds=33))
+    Instrument.objects.create(
+        venue=run.venue, raw_symbol="EURUSD", symbol="EUR/USD", base="EUR", quote="USD", market_class="forex",
+        followed=True,
+    )  # fmt: skip
     champion = crown(candidate(run.venue, trained_until=NOW, tuned={"xgb_rate": 0.0001, "gone": 3}))
     assert profile_for(run.venue, "crypto", "xgb", QUICK).xgb_rate == 0.0001
     call_command("tune", "--venue", run.venue.key, "--seats", "xgb", "--trials", "2", "--profile", "quick")
-    assert "crypto xgb: " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "crypto xgb: " in told
+    assert "forex: less than a day of candles" in told
     made = ModelVersion.objects.exclude(pk=champion.pk).get()
     assert (made.kind, made.voter) == ("tuned", "xgb")
     assert set(made.tuned) == {"xgb_trees", "xgb_depth", "xgb_rate"}

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = clock.floor_minute(clock.wall_now()) - timedelta(hours=2)
 MINUTES = 1_200
+DAY = 1_440
 PLACE = SEATS.index("xgb")
 
 
@@ -175,6 +176,22 @@ def test_features_that_left_mute_the_voter(run: Run) -> None:
     (mute,) = drift.check(run)
     assert mute.reason == "features"
     assert mute.detail.startswith("median PSI")
+
+
+def test_features_are_looked_at_whatever_the_second(run: Run) -> None:
+    with_slice(run, 8.0)
+    clock.follow(lambda: NOW + timedelta(seconds=41))
+    (mute,) = drift.check(run)
+    assert mute.reason == "features"
+
+
+def test_rows_that_were_built_once_serve_every_voter(run: Run) -> None:
+    model = with_slice(run, 8.0)
+    built = drift.recent_rows(run.venue_id, "crypto", until=NOW)
+    found = drift.feature_drift(model, NOW, lambda _: built)
+    assert found == drift.feature_drift(model, NOW)
+    assert found is not None
+    assert drift.feature_drift(model, NOW, lambda _: built.pick(np.arange(DAY // 2 - 1))) is None, "too few to say"
 
 
 def test_a_voter_without_features_or_files_has_none_that_drift(run: Run) -> None:

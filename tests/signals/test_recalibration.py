@@ -1,6 +1,7 @@
 """The daily refit: on minutes that the panel has not learned from, in sequence, and never on none."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_panel_and_stack_are_mapped_anew(run: Run) -> None:
     assert panel.n == panel.knots["decisions"] >= 100
     assert END - timedelta(minutes=5) < panel.trained_until <= END
     assert Calibration.objects.exclude(stack=None).count() == 2
+
+
+def test_the_maps_are_made_anew_whatever_the_second(run: Run) -> None:
+    clock.follow(lambda: END + timedelta(seconds=7))
+    (line,) = recalibrate(run, TINY)
+    assert line.startswith("crypto: panel refitted on ")
+
+
+def test_no_more_rows_are_built_than_the_profile_says(run: Run) -> None:
+    recalibrate(run, replace(TINY, history_rows=1_500))
+    panel = Calibration.objects.filter(stack=None).latest("pk")
+    assert 100 <= panel.n <= panel.knots["rows"] < 1_500
 
 
 def test_without_unseen_minutes_nothing_changes(run: Run) -> None:

@@ -111,6 +111,35 @@ def test_voters_hear_five_minutes_of_trades_and_language_models_the_last_one(run
     assert questions._traded(samples.flow, 1) is None, "nothing was recorded of the other"
 
 
+def test_who_comes_late_is_decided_on_the_whole_market() -> None:
+    """Some venues close a quiet instrument seconds after the others: alone it knew nothing of what they did."""
+    ensure_partitions("signals_round", CLOSE, CLOSE)
+    run = make_run(symbols=("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT"), due_from=CLOSE)
+    *quick, slow = instruments_of(run)
+    for seed, instrument in enumerate(quick):
+        store_walk(instrument, CLOSE, BARS, seed=seed)
+    store_walk(slow, CLOSE - MINUTE, BARS - 1, seed=9)
+    first = rounds._ask(run, quick[::-1], AT, time.time())
+    assert first.panel.instrument_ids.tolist() == [one.pk for one in quick[::-1]]
+    known = dict(zip(VECTOR, first.samples.matrix().T, strict=True))
+    assert np.isfinite(known["market_return_60"]).all(), "without the one that is missing"
+    store_walk(slow, CLOSE, 1, seed=9)
+    late, whole = (rounds._ask(run, group, AT, time.time()) for group in ([slow], [*quick, slow]))
+    np.testing.assert_array_equal(late.samples.matrix()[0], whole.samples.matrix()[-1])
+    own, others = late.samples.matrix()[0, : len(COLUMNS)], late.samples.matrix()[0, len(COLUMNS) :]
+    assert (np.isfinite(own).mean(), np.isfinite(others).mean()) > (0.99, 0.9)
+    np.testing.assert_array_equal(late.panel.ohlcv[0], whole.panel.ohlcv[-1])
+    assert len(late.votes.abstained) == len(late.outlooks) == 1
+
+
+def test_a_minute_that_comes_in_parts_is_decided_part_by_part(run: Run) -> None:
+    for id_ in ids(run):
+        assert len(decide_minute(AT, [id_], received=time.time())) == 1
+    assert {row.close for row in Round.objects.all()} == {
+        load_panel([id_], AT, 1).ohlcv[0, -1, 3] for id_ in ids(run)
+    }, "each its own candle"
+
+
 def test_a_second_call_decides_nothing(run: Run) -> None:
     first = decide_minute(AT, ids(run)[:1], received=time.time())
     assert decide_minute(AT, ids(run)[:1], received=time.time()) == []

@@ -12,7 +12,8 @@ from markets.models import Venue
 from markets.runs import market_time
 from models_ml.models import ModelVersion
 from models_ml.profiles import PROFILES, profile_of, tuned_profile
-from models_ml.training import classes_of, profile_for, samples_of, train
+from models_ml.samples import Samples
+from models_ml.training import DAY_MINUTES, classes_of, history_of, profile_for, train
 from models_ml.tuning import SPACES, search
 from signals.scoring import panel_score
 
@@ -38,20 +39,26 @@ class Command(BaseCommand):
             raise CommandError(f"no venue {options['venue']!r}: start its market first")
         try:
             for market_class, ids in classes_of(venue, None).items():
-                for seat in options["seats"]:
-                    self._tune(venue, market_class, ids, seat, options)
+                self._tune_class(venue, market_class, ids, options)
         except CandorError as error:
             raise CommandError(str(error)) from error
 
-    def _tune(self, venue: Venue, market_class: str, ids: list[int], seat: str, options: dict[str, Any]) -> None:
-        plain = profile_of(options["profile"])
+    def _tune_class(self, venue: Venue, market_class: str, ids: list[int], options: dict[str, Any]) -> None:
         until = clock.epoch(market_time(venue.run_set.order_by("-pk").first()))
-        samples = samples_of(ids, until, plain.history_days)
+        samples = history_of(ids, until, profile_of(options["profile"]), seed=SEED)
+        if len(samples) < DAY_MINUTES:
+            self.stdout.write(f"{market_class}: less than a day of candles")
+            return
+        for seat in options["seats"]:
+            self._tune(venue, market_class, samples, seat, options)
+
+    def _tune(self, venue: Venue, market_class: str, samples: Samples, seat: str, options: dict[str, Any]) -> None:
+        plain = profile_of(options["profile"])
         study = f"{venue.key}/{market_class}/{seat}/{plain.name}/{clock.wall_now():%G-W%V}"
         present = profile_for(venue, market_class, seat, plain)
         found = search(seat, samples, present, study=study, trials=options["trials"], seed=SEED)
         self.stdout.write(f"{market_class} {seat}: {found.loss:.5f} nats with {found.sizes}, {found.before:.5f} before")
         if found.loss < found.before:
-            symbols = list(venue.instruments.filter(pk__in=ids).values_list("symbol", flat=True))
+            symbols = list(venue.instruments.filter(pk__in=samples.market.tolist()).values_list("symbol", flat=True))
             sizes = tuned_profile(plain, found.sizes)
             train(venue, profile=sizes, score=panel_score, seats=(seat,), symbols=symbols, kind=ModelVersion.Kind.TUNED)
