@@ -7,6 +7,7 @@ import math
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import structlog
 from django.conf import settings
 from django.db import transaction
@@ -23,7 +24,7 @@ from models_ml.samples import Samples
 from models_ml.stacking import Replay, replay
 from models_ml.training import samples_of
 from models_ml.validation.comparison import LEAST_SKILL, Comparison, compare
-from models_ml.voters import STACK
+from models_ml.voters import STACK, VOTERS
 from models_ml.voters.base import CorruptArtifact
 
 log = structlog.get_logger(__name__)
@@ -91,13 +92,15 @@ def window_of(test: Challenge) -> Samples:
 
 
 def _forecasts(version: ModelVersion, samples: Samples) -> FloatArray | None:
-    """(N, 3), None where the model cannot be read."""
+    """(N, 3), NaN on minutes on which it would have been too old to vote; None where the model cannot be read."""
     try:
         folder = Path(settings.ARTIFACTS_DIR) / version.path
-        return artifacts.read(folder, version.voter, version.sha256, FEATURES_HASH).predict(samples)
+        said = artifacts.read(folder, version.voter, version.sha256, FEATURES_HASH).predict(samples)
     except CorruptArtifact as error:
         log.warning("challenge_without_model", model_id=version.pk, error=str(error))
         return None
+    said[decision_times(samples) - clock.epoch(version.trained_until) > VOTERS[version.voter].max_age] = np.nan
+    return said
 
 
 def _stack_forecasts(test: Challenge, seen: Replay, version: ModelVersion, samples: Samples) -> FloatArray | None:

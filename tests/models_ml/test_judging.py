@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from models_ml.models import Challenge, ModelVersion, Promotion
 from models_ml.samples import Samples
 from models_ml.storing import Origin, store
 from models_ml.training import samples_of
+from models_ml.voters import VOTERS
 from models_ml.voters.xgb import XgbVoter
 from tests.factories_market import instruments_of, make_run, store_series, store_walk
 from tests.factories_models import candidate, crown, register
@@ -53,14 +54,14 @@ class Market:
         ids = [instrument.pk for instrument in self.series]
         return samples_of(ids, clock.epoch(REGISTERED), 2)
 
-    def enter(self, learned: Samples, kind: str = "full") -> ModelVersion:
+    def enter(self, learned: Samples, kind: str = "full", until: datetime = REGISTERED) -> ModelVersion:
         """Train on `learned` and enter: the first sits down, any other is put to its test."""
         middle = int(np.quantile(learned.index[:, 1], 0.8))
         early, late = learned.index[:, 1] < middle, learned.index[:, 1] >= middle
         voter = XgbVoter(VECTOR)
         voter.fit(learned.pick(early), learned.pick(late), TINY)
-        first = clock.from_epoch(int(learned.open_times[0]))
-        origin = Origin(self.run.venue, "crypto", "tiny", kind, 7, first, REGISTERED, {})
+        first = min(clock.from_epoch(int(learned.open_times[0])), until - timedelta(days=1))
+        origin = Origin(self.run.venue, "crypto", "tiny", kind, 7, first, until, {})
         return store(voter, origin, threshold=0.0, metrics={})
 
 
@@ -234,6 +235,21 @@ def test_a_champion_without_files_is_held_against_the_base_rate(market: Market) 
     verdict = judging.conclude(good.challenge, by="test")
     assert verdict.won
     assert verdict.gain == pytest.approx(verdict.skill)
+
+
+def test_a_champion_past_its_age_is_as_silent_in_a_test_as_in_a_round(market: Market) -> None:
+    """Six hours of the window it would have voted in; an equal that goes on speaking wins the rest."""
+    limit = timedelta(seconds=VOTERS["xgb"].max_age)
+    champion = market.enter(market.samples(), until=REGISTERED - limit + timedelta(hours=6))
+    fresh = market.enter(market.samples())
+    market.go_on()
+    verdict = judging.conclude(fresh.challenge, by="test")
+    assert verdict.won
+    assert verdict.candidate_loss is not None
+    assert verdict.champion_loss is not None
+    assert verdict.candidate_loss < verdict.champion_loss
+    champion.refresh_from_db()
+    assert champion.state == "retired"
 
 
 def test_the_window_holds_the_minutes_of_the_test_only(market: Market) -> None:

@@ -55,7 +55,7 @@ def commands(host: str, port: int) -> dict[str, str]:
         "web": f"{python} -m uvicorn config.asgi:application --host {host} --port {port} --log-level warning"
         " --lifespan off --ws websockets-sansio --ws-max-size 8192 --ws-per-message-deflate false"
         " --timeout-graceful-shutdown 20 --no-proxy-headers",
-        "worker": f"{celery} worker --queues default,train --pool threads -c 2 --without-gossip -n worker@%h",
+        "worker": f"{celery} worker --queues default,train --pool threads -c 4 --without-gossip -n worker@%h",
         "score": f"{celery} worker --queues score --pool threads -c 2 --without-gossip -n score@%h",
         "beat": f"{celery} beat",
         "feed": f"{python} manage.py feed",
