@@ -5,6 +5,7 @@ whatever finds the place taken leaves it to its next turn.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from threading import Lock
@@ -24,11 +25,21 @@ log = structlog.get_logger(__name__)
 SKIPPED = -1
 """What a task returns that found its place taken or nothing to do."""
 RETRY_S = 600
+TRAINING_S, SHORT_S = 12 * 3600.0, 4 * 3600.0
+"""What a child may take: one that hangs would keep its place for ever, and no limit of Celery reaches a thread."""
 
-_training, _short = Lock(), Lock()
+
+class _Place:
+    """Where one child at a time may run, for so many seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.lock, self.limit_s = Lock(), limit_s
 
 
-@shared_task(bind=True, soft_time_limit=4 * 3600, time_limit=4 * 3600 + 60, max_retries=20)
+_training, _short = _Place(TRAINING_S), _Place(SHORT_S)
+
+
+@shared_task(bind=True, max_retries=20)
 def retrain(self: "Task[..., int]") -> int:
     """Train the current venue's whole panel with the configured profile; the child's exit status."""
     run = current_run()
@@ -40,7 +51,7 @@ def retrain(self: "Task[..., int]") -> int:
     return status
 
 
-@shared_task(soft_time_limit=4 * 3600, time_limit=4 * 3600 + 60)
+@shared_task
 def update(seats: list[str], venue_key: str = "") -> int:
     """Train some voters anew on the newest candles: candidates like any other; the child's exit status.
 
@@ -57,7 +68,7 @@ def update(seats: list[str], venue_key: str = "") -> int:
     return _child(command, _training, venue)
 
 
-@shared_task(bind=True, soft_time_limit=8 * 3600, time_limit=8 * 3600 + 60, max_retries=20)
+@shared_task(bind=True, max_retries=20)
 def tune(self: "Task[..., int]", seats: list[str]) -> int:
     """Search better sizes for some voters; what is found becomes a candidate. The child's exit status."""
     run = current_run()
@@ -70,7 +81,7 @@ def tune(self: "Task[..., int]", seats: list[str]) -> int:
     return status
 
 
-@shared_task(soft_time_limit=3600, time_limit=3660)
+@shared_task
 def judge() -> int:
     """Conclude the tests whose window has closed; the child's exit status."""
     run = current_run()
@@ -79,7 +90,7 @@ def judge() -> int:
     return _child(_background("judge_candidates", run.venue.key), _short, run.venue)
 
 
-@shared_task(soft_time_limit=3600, time_limit=3660)
+@shared_task
 def review_panel() -> int:
     """Look for drift in what champions said and were shown, and train anew whom it muted; the child's exit status."""
     started, status = clock.wall_now(), _for_champions("review_panel")
@@ -89,7 +100,7 @@ def review_panel() -> int:
     return status
 
 
-@shared_task(soft_time_limit=3600, time_limit=3660)
+@shared_task
 def recalibrate() -> int:
     """Refit the calibrators of panel and stack on revealed outcomes; the child's exit status."""
     return _for_champions("recalibrate")
@@ -101,7 +112,7 @@ def sweep_trainings() -> int:
     return running.sweep()
 
 
-@shared_task(soft_time_limit=3600, time_limit=3660)
+@shared_task
 def mine_patterns() -> int:
     """Mine the current venue's candles for patterns; the child's exit status."""
     run = current_run()
@@ -129,14 +140,16 @@ def _background(name: str, venue_key: str, *words: str) -> list[str]:
     return [*nice, sys.executable, str(settings.BASE_DIR / "manage.py"), name, "--venue", venue_key, *words]
 
 
-def _child(command: list[str], place: Lock, venue: Venue) -> int:
-    """Run one command to its end, unless the place is taken; whatever a dead child left is swept at once."""
-    if not place.acquire(blocking=False):
+def _child(command: list[str], place: _Place, venue: Venue) -> int:
+    """Run one command to its end or its limit, unless the place is taken; what a dead child left is swept at once."""
+    if not place.lock.acquire(blocking=False):
         return SKIPPED
     try:
-        status = subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode  # noqa: S603  # our own
+        status = subprocess.run(command, cwd=settings.BASE_DIR, check=False, timeout=place.limit_s).returncode  # noqa: S603  # our own
+    except subprocess.TimeoutExpired:  # it has been killed
+        status = -signal.SIGKILL
     finally:
-        place.release()
+        place.lock.release()
     if status:
         log.warning("background_failed", command=command[-1 - len(command) // 2 :], status=status)
         running.sweep(venue.pk)

@@ -1,7 +1,6 @@
 """Background work for models: what starts, what finds its place taken, and what a dead child leaves."""
 
 import sys
-from threading import Lock
 
 import pytest
 
@@ -58,11 +57,20 @@ def test_an_update_is_a_command_of_its_own() -> None:
 
 
 def test_who_finds_the_place_taken_leaves(run: Run) -> None:
-    place = Lock()
-    with place:
+    place = tasks._Place(60.0)
+    with place.lock:
         assert tasks._child([sys.executable, "-c", ""], place, run.venue) == SKIPPED
     assert tasks._child([sys.executable, "-c", ""], place, run.venue) == 0
-    assert not place.locked()
+    assert not place.lock.locked()
+
+
+def test_a_child_that_hangs_is_ended_and_what_it_was_doing_is_failed(run: Run) -> None:
+    past = clock.wall_now() - running.GRACE
+    TrainingRun.objects.create(venue=run.venue, profile="quick", started_at=past, beat_at=past)
+    place = tasks._Place(0.5)
+    assert tasks._child([sys.executable, "-c", "import time; time.sleep(600)"], place, run.venue) == -9
+    assert TrainingRun.objects.get().state == "failed"
+    assert not place.lock.locked()
 
 
 def test_what_a_dead_child_was_doing_is_failed_at_once(run: Run) -> None:
@@ -70,7 +78,7 @@ def test_what_a_dead_child_was_doing_is_failed_at_once(run: Run) -> None:
     past = clock.wall_now() - running.GRACE
     TrainingRun.objects.create(venue=run.venue, profile="quick", started_at=past, beat_at=past)
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    assert tasks._child([sys.executable, "-c", killed], Lock(), run.venue) == -9
+    assert tasks._child([sys.executable, "-c", killed], tasks._Place(60.0), run.venue) == -9
     assert TrainingRun.objects.get().state == "failed"
 
 
