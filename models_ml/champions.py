@@ -1,5 +1,6 @@
 """The models in force, loaded once per process and replaced when a new champion is named."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -104,10 +105,12 @@ def load_stack(version: ModelVersion, newest: Calibration | None) -> LoadedStack
     return LoadedStack(stack, version.pk, bins)
 
 
-def read_champions(venue_id: int, market_class: str) -> dict[str, tuple[ModelVersion, LoadedModel]]:
-    """Local seat → its champion, read afresh; those that cannot be read are left out, as in a round."""
+def read_champions(
+    venue_id: int, market_class: str, seats: Sequence[str] = LOCAL_SEATS
+) -> dict[str, tuple[ModelVersion, LoadedModel]]:
+    """Each of these seats → its champion, read afresh; those that cannot be read are left out, as in a round."""
     versions = ModelVersion.objects.filter(
-        venue_id=venue_id, market_class=market_class, state=ModelVersion.State.CHAMPION, voter__in=LOCAL_SEATS
+        venue_id=venue_id, market_class=market_class, state=ModelVersion.State.CHAMPION, voter__in=seats
     )
     read = {version.voter: (version, _read(version)) for version in versions}
     return {seat: (version, model) for seat, (version, model) in read.items() if isinstance(model, LoadedModel)}

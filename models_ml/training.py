@@ -194,7 +194,7 @@ def _train_class(
         on_fitted=seated,
         seed=order.seed,
         profiles=write.profiles,
-        known=_known(venue.pk, market_class) if order.kind == ModelVersion.Kind.UPDATE else {},
+        known=_known(venue.pk, market_class, order.seats) if order.kind == ModelVersion.Kind.UPDATE else {},
     )
     if write.all_seated():
         write.calibration(fit.calibration)
@@ -204,9 +204,9 @@ def _train_class(
     return [*write.agents(), *write.sizing()]
 
 
-def _known(venue_id: int, market_class: str) -> dict[str, Known]:
-    """The champions, for an update to go on from."""
-    found = read_champions(venue_id, market_class)
+def _known(venue_id: int, market_class: str, seats: Sequence[str]) -> dict[str, Known]:
+    """The champions of these seats, for an update to go on from."""
+    found = read_champions(venue_id, market_class, seats)
     return {seat: Known(model.voter, unseen_from(version)) for seat, (version, model) in found.items()}
 
 
